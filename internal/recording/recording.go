@@ -1,46 +1,121 @@
 // Package recording is the format of a session's evidence: an append-only
 // sequence of frames, byte-exact, from which everything that crossed the proxy
-// in one session can be told again.
+// in one session can be told again. RECORDING.md says it byte by byte, for
+// somebody who wants to write another reader.
 //
 // # Shape
 //
-// A recording is a header and then blocks. A block holds one or more frames,
-// compressed (zstd) or plain, with its length, the number of its first frame and
-// a checksum. Frames are numbered from zero without gaps, so that a reader can
-// join a finished part and a crash's tail, and drop what it has seen.
+// A frame is: number, time since the start, channel, kind, payload. Frames are
+// numbered from zero without gaps.
 //
-// A frame is: time since the start (microseconds), channel number, kind, payload.
+// A recording lies in up to three files, through which frames move in one
+// direction:
 //
-// # Two files while it lives
+//	ID.tail   every new frame, plain, one write each, before its bytes are delivered
+//	ID.full   a tail that was large enough, while it is being compressed
+//	ID.rec    the finished part: blocks of frames, compressed
 //
-// The proxy appends every frame, plain, to ID.tail before it delivers the bytes
-// (one write(2); the kernel has it when it returns, so a killed proxy loses
-// nothing). When the tail is large enough or the session rests, its frames are
-// compressed into one block that is appended to ID.rec, and the tail starts
-// again. A crash between the two leaves frames in both; their numbers tell.
+// A crash may leave a frame in two of them; the numbers tell, and a reader drops
+// what it has seen. Whoever reads a live session opens tail, full and rec in
+// this order, so that a frame which moves meanwhile is met once more and never
+// missed (OpenDir does).
 //
-// The package encodes and decodes and owns no file: proxy/internal/recorder
-// writes, and readers hand it an io.Reader. It is pure: no network, no database,
-// no clock.
+// # Promises
 //
-// The header has a place for the recipients of encryption, for the seal and for
-// the digest chain. Version 1 leaves them empty and a version 1 reader refuses a
-// header in which they are not.
+// A reader returns exactly the frames that were appended, or an error that
+// names the place: every byte is under a CRC-32C, and each checksum also covers
+// the frame's number and the session, so that a frame or block of another place
+// or another recording does not pass. One thing is dropped in silence: a last
+// frame of a tail that is shorter than its length says. Its write had not
+// returned, so its bytes were delivered to nobody. No length that the input
+// claims makes a reader allocate beyond the limits below.
+//
+// It does not promise that a recording was not replaced as a whole, or cut at a
+// frame's end: that needs the chain and the seal, for which the header has
+// places that version 1 leaves empty, and refuses when they are not.
+//
+// The package encodes and decodes; proxy/internal/recorder writes. It is pure:
+// no network, no database, no clock.
 package recording
 
-// Kind is what a frame tells. Values are the format's and never change.
+import (
+	"fmt"
+	"hash/crc32"
+	"time"
+)
+
+// Kind is what a frame tells. Values are the format's and never change. A
+// reader passes on kinds that it does not know: they carry the same header.
 type Kind uint8
 
 const (
-	KindSession Kind = 1  // JSON Meta: who, where, as whom, by which certificates. First frame
-	KindOpen    Kind = 2  // JSON Open: a channel was opened (or refused), by which side
-	KindRequest Kind = 3  // JSON Request: a channel or global request, with its raw payload, and the answer
+	KindSession Kind = 1  // JSON Meta: who, where, as whom, by which certificates. Frame 0, and only there
+	KindOpen    Kind = 2  // JSON Open: somebody asked for a channel
+	KindRequest Kind = 3  // JSON Request: a channel or global request, with its raw payload
 	KindInput   Kind = 4  // bytes from the client to the node
 	KindOutput  Kind = 5  // bytes from the node, stdout
 	KindStderr  Kind = 6  // bytes from the node, extended data type 1
-	KindEOF     Kind = 7  // one side will send no more: payload "c" or "n"
-	KindClose   Kind = 8  // a channel has closed
-	KindBulk    Kind = 9  // JSON Bulk: what was not kept of a non-interactive channel, count and SHA-256 of the whole direction
-	KindNotice  Kind = 10 // text that the proxy itself said to the person
+	KindEOF     Kind = 7  // one side will send no more: payload is its Side, one byte
+	KindClose   Kind = 8  // one side has closed the channel: payload is its Side, one byte
+	KindBulk    Kind = 9  // JSON Bulk: what was not kept of one direction of a channel
+	KindNotice  Kind = 10 // UTF-8 text that the proxy itself said to the person
 	KindEnd     Kind = 11 // JSON End: why it ended. Last frame
+	KindAnswer  Kind = 12 // JSON Answer: what became of an Open or a Request
 )
+
+// IsContent says whether frames of kind k carry bytes that crossed the proxy.
+func (k Kind) IsContent() bool { return k == KindInput || k == KindOutput || k == KindStderr }
+
+func (k Kind) String() string {
+	names := [...]string{"", "session", "open", "request", "input", "output", "stderr", "eof", "close", "bulk", "notice", "end", "answer"}
+	if int(k) < len(names) && k > 0 {
+		return names[k]
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// Side is who did something.
+type Side string
+
+const (
+	Client Side = "c"
+	Node   Side = "n"
+	Proxy  Side = "p"
+)
+
+func (s Side) String() string {
+	switch s {
+	case Client:
+		return "client"
+	case Node:
+		return "node"
+	case Proxy:
+		return "proxy"
+	}
+	return "nobody"
+}
+
+// Frame is one thing that happened.
+type Frame struct {
+	Number uint64
+	// At is the time since the session's start, in whole microseconds; it never
+	// falls from one frame to the next.
+	At time.Duration
+	// Channel is the recording's own number for a channel, given in the order in
+	// which they were asked for, from 1, never twice. SSH's numbers differ on
+	// both sides of the proxy and are used again. 0 is the connection itself.
+	Channel uint32
+	Kind    Kind
+	Payload []byte
+}
+
+// Limits that writers keep and readers insist on, in bytes.
+const (
+	MaxPayload = 1 << 20 // of one frame
+	MaxBlock   = 4 << 20 // of one block before compression
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Checksum is CRC-32C (RFC 3720, appendix B.4), the format's only checksum.
+func Checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }

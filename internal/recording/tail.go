@@ -1,0 +1,183 @@
+package recording
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"time"
+)
+
+// FrameHeaderSize is the size of what precedes a payload in a tail, in bytes.
+const FrameHeaderSize = 28
+
+// ErrTorn ends a tail whose last frame is shorter than its length says: the
+// write was cut off, so it never returned, so its bytes were delivered to
+// nobody. Everything before it is whole.
+var ErrTorn = errors.New("the last frame of the tail was never fully written")
+
+// Layout of a frame in a tail (RECORDING.md, "Tail"):
+//
+//	 0  4  length of the payload
+//	 4  4  channel
+//	 8  8  time since the start, microseconds
+//	16  1  kind
+//	17  3  zero
+//	20  4  CRC-32C of the payload
+//	24  4  CRC-32C, from the recording's seed, of the frame's number (8 bytes) and bytes 0 to 23
+//	28     payload
+//
+// The second checksum is apart from the payload so that a damaged length is told
+// from a frame that ends early.
+
+// PutFrameHeader writes the header of f, whose payload has the checksum sum,
+// into b, which is FrameHeaderSize long.
+func PutFrameHeader(b []byte, seed uint32, f *Frame, sum uint32) {
+	_ = b[FrameHeaderSize-1]
+	binary.BigEndian.PutUint32(b, uint32(len(f.Payload)))
+	binary.BigEndian.PutUint32(b[4:], f.Channel)
+	binary.BigEndian.PutUint64(b[8:], uint64(f.At/time.Microsecond))
+	b[16], b[17], b[18], b[19] = byte(f.Kind), 0, 0, 0
+	binary.BigEndian.PutUint32(b[20:], sum)
+	binary.BigEndian.PutUint32(b[24:], frameSum(seed, f.Number, b[:24]))
+}
+
+func frameSum(seed uint32, number uint64, head []byte) uint32 {
+	// One buffer: CRC's assembly is fast and calls into it are not.
+	var all [8 + 24]byte
+	binary.BigEndian.PutUint64(all[:], number)
+	copy(all[8:], head)
+	return crc32.Update(seed, castagnoli, all[:])
+}
+
+// TailReader reads the frames of a tail in order.
+type TailReader struct {
+	header Header
+	seed   uint32
+	r      *bufio.Reader
+	offset int64 // of the next frame
+	next   uint64
+	last   time.Duration
+	buf    []byte
+	err    error // sticky
+}
+
+// NewTailReader reads the header of a tail from r.
+func NewTailReader(r io.Reader) (*TailReader, error) {
+	br := bufio.NewReaderSize(r, 64<<10)
+	h, err := readHeader(br)
+	if err != nil {
+		return nil, err
+	}
+	if !h.Tail {
+		return nil, &DamageError{Where: "header", What: "this is a finished part, not a tail"}
+	}
+	return &TailReader{header: h, seed: h.Seed(), r: br, offset: HeaderSize, next: h.First}, nil
+}
+
+// Header returns the tail's header.
+func (t *TailReader) Header() Header { return t.header }
+
+// Offset is where the frame that Next returns next begins; after an error, where
+// the whole frames end.
+func (t *TailReader) Offset() int64 { return t.offset }
+
+// Next returns the next frame; its payload is valid until the next call. At the
+// end it returns io.EOF, or ErrTorn where part of a frame follows; any other
+// error is a *DamageError or the reader's own.
+func (t *TailReader) Next() (Frame, error) {
+	if t.err != nil {
+		return Frame{}, t.err
+	}
+	f, err := t.read()
+	if err != nil {
+		t.err = err
+		return Frame{}, err
+	}
+	t.offset += FrameHeaderSize + int64(len(f.Payload))
+	t.next++
+	t.last = f.At
+	return f, nil
+}
+
+func (t *TailReader) read() (Frame, error) {
+	var head [FrameHeaderSize]byte
+	if _, err := io.ReadFull(t.r, head[:]); err != nil {
+		return Frame{}, torn(err)
+	}
+	if allZero(head[:]) {
+		return Frame{}, t.zeros()
+	}
+	if binary.BigEndian.Uint32(head[24:]) != frameSum(t.seed, t.next, head[:24]) {
+		return Frame{}, t.damage("the checksum of its header is wrong")
+	}
+	at, ok := micros(binary.BigEndian.Uint64(head[8:]))
+	f := Frame{
+		Number:  t.next,
+		At:      at,
+		Channel: binary.BigEndian.Uint32(head[4:]),
+		Kind:    Kind(head[16]),
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	switch {
+	case size > MaxPayload:
+		return Frame{}, t.damage("it is larger than a frame may be")
+	case head[17]|head[18]|head[19] != 0:
+		return Frame{}, t.damage("its reserved bytes are not zero")
+	case f.Kind == 0:
+		return Frame{}, t.damage("it has no kind")
+	case !ok || at < t.last:
+		return Frame{}, t.damage("its time is before that of the frame before")
+	}
+	if cap(t.buf) < int(size) {
+		t.buf = make([]byte, max(int(size), 4096))
+	}
+	f.Payload = t.buf[:size]
+	if _, err := io.ReadFull(t.r, f.Payload); err == io.EOF {
+		return Frame{}, ErrTorn
+	} else if err != nil {
+		return Frame{}, torn(err)
+	}
+	if binary.BigEndian.Uint32(head[20:]) != Checksum(f.Payload) {
+		return Frame{}, t.damage("the checksum of its payload is wrong")
+	}
+	return f, nil
+}
+
+// zeros accepts a tail that ends in nothing but zeros: some file systems leave
+// them after a power cut, where the size was written and the data was not.
+func (t *TailReader) zeros() error {
+	var b [4096]byte
+	for {
+		n, err := t.r.Read(b[:])
+		if !allZero(b[:n]) {
+			return t.damage("it is overwritten with zeros")
+		}
+		if err == io.EOF {
+			return ErrTorn
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (t *TailReader) damage(what string) error {
+	return &DamageError{Where: "frame", Number: t.next, Offset: t.offset, What: what}
+}
+
+// torn maps the end of input inside a frame.
+func torn(err error) error {
+	if err == io.ErrUnexpectedEOF {
+		return ErrTorn
+	}
+	return err
+}
+
+// micros reads a time; ten years is more than any session lasts, and far from
+// where a time.Duration overflows.
+func micros(n uint64) (time.Duration, bool) {
+	const most = uint64(10 * 366 * 24 * time.Hour / time.Microsecond)
+	return time.Duration(min(n, most)) * time.Microsecond, n <= most
+}
