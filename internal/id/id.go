@@ -20,6 +20,10 @@ type (
 	// login certificate and never a Unix account. Empty means nobody.
 	Identity string
 
+	// LoginID names one act of logging in: it stands in the login certificate's
+	// KeyID and in the audit log.
+	LoginID string
+
 	// Login is the account on a node: "root" in `ssh root@web-1`.
 	Login string
 
@@ -69,6 +73,9 @@ func NewNode() Node { return Node("n-" + random(12)) }
 // NewSession returns a fresh session name of 45 random bits, grouped for the
 // eye ("7kq2-m9x4d"). The store refuses a name that is taken; take another.
 func NewSession() Session { return Session(random(4) + "-" + random(5)) }
+
+// NewLoginID returns a fresh name of 60 random bits.
+func NewLoginID() LoginID { return LoginID(random(12)) }
 
 // Principal is the one principal of a session certificate, and what the node's
 // AuthorizedPrincipalsCommand prints.
@@ -120,6 +127,14 @@ func ParseNode(s string) (Node, error) {
 		return "", fmt.Errorf("node id %q is malformed", s)
 	}
 	return Node(s), nil
+}
+
+// ParseLoginID accepts exactly what NewLoginID makes.
+func ParseLoginID(s string) (LoginID, error) {
+	if len(s) != 12 || strings.Trim(s, alphabet) != "" {
+		return "", fmt.Errorf("login id %q is malformed", s)
+	}
+	return LoginID(s), nil
 }
 
 // ParseSession accepts exactly what NewSession makes.

@@ -1,0 +1,64 @@
+package cert
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A Draft is a certificate that was derived and linted, and may be signed once.
+// Prepare is the only way to one, and Sign the only use of it, so that nothing
+// can be signed that was not linted, and nothing twice. (The idea is boulder's
+// issuance token.)
+type Draft struct {
+	profile Profile
+	cert    *ssh.Certificate
+	signed  []byte
+	used    atomic.Bool
+}
+
+// Prepare derives r, gives it nonce (32 random bytes) and CA key, writes the
+// bytes to sign, and lints those: read back, they are again exactly r.
+func Prepare(r Request, nonce []byte, ca ssh.PublicKey) (*Draft, error) {
+	c, err := r.Derive()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkAuthority(ca); err != nil {
+		return nil, err
+	}
+	c.Nonce, c.SignatureKey = nonce, ca
+	d := &Draft{profile: r.Profile(), cert: c, signed: signedBytes(c)}
+
+	// The lint reads a whole certificate. What stands after the signed bytes is
+	// the signature alone; an empty one of the right form completes them.
+	blank := ssh.Marshal(struct{ Signature []byte }{ssh.Marshal(&ssh.Signature{Format: ca.Type()})})
+	back, err := Parse(append(d.signed[:len(d.signed):len(d.signed)], blank...))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := Read(d.profile, back); err != nil {
+		return nil, err
+	}
+	if err := Equal(d.profile, c, back); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Profile names the CA key that may sign the draft.
+func (d *Draft) Profile() Profile { return d.profile }
+
+// Sign has sign make the signature over the draft's bytes and returns the
+// certificate. The second call fails, also after a first that failed.
+func (d *Draft) Sign(sign func(data []byte) (*ssh.Signature, error)) (*ssh.Certificate, error) {
+	if d == nil || d.used.Swap(true) || d.cert == nil {
+		return nil, refuse("", "a draft is signed once")
+	}
+	sig, err := sign(d.signed)
+	if err != nil {
+		return nil, err
+	}
+	d.cert.Signature = sig
+	return d.cert, nil
+}
