@@ -1,23 +1,25 @@
 // Package policy answers one question: what may this identity do as this login
-// on this node? It holds the roles that admins write (role.go, load.go), and
-// decides (decide.go).
+// on this node? It holds the roles that admins write (role.go, load.go; POLICY.md
+// is the manual), and decides (decide.go).
 //
 // A decision is a pure function of subject, node, login and the loaded policy.
 // It returns a Grant or a Denial; a denial is a value, not an error. Deny is the
 // default everywhere: the zero Policy denies, the zero Grant allows nothing, an
-// invalid role does not load.
+// invalid role does not load, a subject whose claims cannot be read is refused.
 //
 // Roles combine by union of what they allow; an explicit deny of any role wins
 // over every allow; the restrictions of a role travel with the grant that it
 // gives and never spill onto what another role gives.
 //
 // The package is pure: no network, no database, no clock. Command policy,
-// reviews and conditions get their fields in Role.Conditions and Grant beside
-// Channels when they come; nothing of them is here yet.
+// reviews and conditions get their fields in role and RoleGrant when they come;
+// nothing of them is here yet.
 package policy
 
 import (
 	"encoding/json"
+	"slices"
+	"time"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
@@ -51,32 +53,96 @@ const (
 	ForwardUnix   Channel = "forward-unix"   // unix sockets, both directions
 )
 
-// Grant is what a decision allows. The zero Grant allows nothing.
-type Grant struct {
-	// Roles that gave something, in the order of their names; the first is
-	// shown to people.
-	Roles    []string  `json:"roles"`
+// Channels is the closed list, in the order in which people read it.
+func Channels() []Channel {
+	return []Channel{Shell, Exec, SFTP, Subsystem, ForwardAgent, ForwardLocal, ForwardRemote, ForwardUnix}
+}
+
+// RoleGrant is what one role gives on its own terms. It is never merged with
+// another's: a role that gives a shell for an hour and one that gives SFTP
+// without end give a shell for an hour and SFTP without end.
+type RoleGrant struct {
+	Role     string    `json:"role"`
 	Channels []Channel `json:"channels"`
-	// MaxSeconds ends the connection; 0 is no limit. Of several roles that give
-	// the same, the most generous counts, as each would have given it alone.
+	// MaxSeconds is how long a connection may use these channels; 0 is no limit.
 	MaxSeconds int64 `json:"max_seconds,omitempty"`
 }
 
-// Allows says whether c was granted.
+// Grant is what a decision allows. The zero Grant allows nothing.
+type Grant struct {
+	// Roles that give something, in the order of their names.
+	Roles []RoleGrant `json:"roles"`
+}
+
+// Names are the roles' names; the first is the one that people are shown.
+func (g Grant) Names() []string {
+	names := make([]string, len(g.Roles))
+	for i, r := range g.Roles {
+		names[i] = r.Role
+	}
+	return names
+}
+
+// Allows says whether any role gives c.
 func (g Grant) Allows(c Channel) bool {
-	for _, have := range g.Channels {
-		if have == c {
+	for _, r := range g.Roles {
+		if slices.Contains(r.Channels, c) {
 			return true
 		}
 	}
 	return false
 }
 
+// Limit is for how long after its connection was opened a channel c may live.
+// Of several roles that give c the most generous counts, as each would have
+// given it alone. limited is false where there is no end; a channel that is not
+// granted has none of the time: 0, true.
+func (g Grant) Limit(c Channel) (d time.Duration, limited bool) {
+	var most int64
+	for _, r := range g.Roles {
+		if !slices.Contains(r.Channels, c) {
+			continue
+		}
+		if r.MaxSeconds == 0 {
+			return 0, false
+		}
+		most = max(most, r.MaxSeconds)
+	}
+	return time.Duration(most) * time.Second, true
+}
+
+// Longest is the Limit of the channel that may live longest, and so of the
+// connection.
+func (g Grant) Longest() (d time.Duration, limited bool) {
+	for _, c := range Channels() {
+		limit, limited := g.Limit(c)
+		if !limited {
+			return 0, false
+		}
+		d = max(d, limit)
+	}
+	return d, true
+}
+
+// LoginRoles is a login that a subject has on a node, and the roles that give
+// it, in the order of their names. AnyLogin stands for every login that no
+// other row names.
+type LoginRoles struct {
+	Login id.Login `json:"login"`
+	Roles []string `json:"roles"`
+}
+
+// AnyLogin is "*" among a role's logins. No request can name it: id.ParseLogin
+// refuses it.
+const AnyLogin id.Login = "*"
+
 // Denial says why not, from the closed list, and what the subject does have.
 type Denial struct {
 	Reason fault.Reason `json:"reason"` // NoPolicy, NoRole, LoginNotAllowed, DeniedByRole
-	Role   string       `json:"role,omitempty"`
-	Logins []id.Login   `json:"logins,omitempty"` // what they have on this node
+	Login  id.Login     `json:"login,omitempty"`
+	Node   id.NodeName  `json:"node,omitempty"`
+	Role   string       `json:"role,omitempty"`   // the role that denies
+	Logins []LoginRoles `json:"logins,omitempty"` // what they have on this node
 }
 
 // Decision is a Grant or a Denial: exactly one is set. The zero Decision is a
@@ -87,7 +153,9 @@ type Decision struct {
 }
 
 // Granted says whether the decision allows anything.
-func (d Decision) Granted() bool { return d.Grant != nil && d.Denial == nil }
+func (d Decision) Granted() bool {
+	return d.Denial == nil && d.Grant != nil && len(d.Grant.Roles) > 0
+}
 
 // RoleView is one role's bearing on one decision, for explain.
 type RoleView struct {
