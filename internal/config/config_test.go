@@ -51,7 +51,7 @@ type sample struct {
 	Door    door                 `yaml:"door"`
 	Doors   []door               `yaml:"doors"`
 	Maybe   *door                `yaml:"maybe"`
-	Labels  map[string]OneOrMore `yaml:"labels"`
+	Labels  map[string]OneOrMore[string] `yaml:"labels"`
 	Hidden  string               `yaml:"-"`
 	private string
 }
@@ -79,7 +79,7 @@ labels: {env: prod, tier: [web, 'api']}
 	want := sample{
 		Name: "default", Small: 7, Strict: true, Ratio: 1, TTL: Duration(36 * time.Hour), Keep: 64 << 20, Color: "red",
 		Door: door{":443", 16}, Doors: []door{{":80", 1000}}, Maybe: &door{Listen: ":1"},
-		Labels: map[string]OneOrMore{"env": {"prod"}, "tier": {"web", "api"}},
+		Labels: map[string]OneOrMore[string]{"env": {"prod"}, "tier": {"web", "api"}},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(sample{})); diff != "" {
 		t.Fatal(diff)
@@ -281,7 +281,7 @@ func TestLoadRefusesWhatItCannotRead(t *testing.T) {
 
 func TestPrintIsReadBackAsItWas(t *testing.T) {
 	want := sample{Name: "017: #", TTL: Duration(7 * day), Keep: 512 << 10, Color: "blue", Door: door{Listen: "*"},
-		Maybe: &door{Listen: "y"}, Doors: []door{{Listen: "true"}}, Labels: map[string]OneOrMore{"é": {"1.10", "~"}}}
+		Maybe: &door{Listen: "y"}, Doors: []door{{Listen: "true"}}, Labels: map[string]OneOrMore[string]{"é": {"1.10", "~"}}}
 	var text strings.Builder
 	if err := Print(&text, want); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,9 @@ import (
 
 // OneOrMore is a list that may be written as a single value: `env: prod` is
 // `env: [prod]`.
-type OneOrMore []string
+type OneOrMore[T any] []T
+
+func (OneOrMore[T]) oneOrMore() {}
 
 // Decode fills v, a pointer, from the document. Field names are those of the
 // yaml tag, or the field's name in lower case; "-" is not read.
@@ -30,7 +32,7 @@ func (d Document) Decode(v any) error {
 var (
 	textType      = reflect.TypeFor[encoding.TextUnmarshaler]()
 	checkerType   = reflect.TypeFor[Checker]()
-	oneOrMoreType = reflect.TypeFor[OneOrMore]()
+	oneOrMoreType = reflect.TypeFor[interface{ oneOrMore() }]()
 	stdDuration   = reflect.TypeFor[time.Duration]()
 )
 
@@ -60,7 +62,7 @@ func (d Document) fill(n ast.Node, v reflect.Value) error {
 		return d.of(n).errorf("nothing stands here; %s is expected", kindOf(t))
 	case v.Addr().Type().Implements(textType):
 		return d.text(n, v.Addr().Interface().(encoding.TextUnmarshaler))
-	case t == oneOrMoreType && n.Type() != ast.SequenceType:
+	case t.Implements(oneOrMoreType) && n.Type() != ast.SequenceType:
 		v.Set(reflect.MakeSlice(t, 1, 1))
 		return d.value(n, v.Index(0))
 	case t == stdDuration:
