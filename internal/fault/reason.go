@@ -52,6 +52,9 @@ const (
 	ProfileRefused Reason = "profile_refused" // the certificate is not what its profile allows
 	SignerAway     Reason = "signer_away"
 
+	CertificateStored Reason = "certificate_stored" // a serial has one certificate
+	SessionTaken      Reason = "session_taken"      // take another name
+
 	// Connections.
 	NodeAway       Reason = "node_away"
 	NodeHostKey    Reason = "node_host_key" // neither certified nor pinned

@@ -10,53 +10,90 @@
 // without gaps across all processes, start at 1 and are never used twice, also
 // not after a crash. The serial and the intent are stored before a certificate is signed.
 //
-// Writes of concurrent callers are gathered into one commit (batch.go): each
-// caller's closure runs in a savepoint of its own, so that one refusal undoes
-// nobody else's work.
+// Writes of concurrent callers are gathered into one commit (batch.go): one
+// refusal undoes nobody else's work.
 //
 // SQL stands here and nowhere else, one literal per helper, above its Scan.
 //
-// # Methods
-//
-//	Open(ctx, Config) (*Store, error)          sqlite:///path or postgres://...; migrates
-//	Close() error
-//	Ping(ctx) error
-//
-//	RecordLogin(ctx, Login) (id.Serial, error)           uses up Once, upserts Identity, reserves
-//	Identity(ctx, id.Identity) (Identity, error)
-//	UseOnce(ctx, ...Once) error                          token_replayed
-//	Reserve(ctx, Intent) (id.Serial, error)
-//	Complete(ctx, id.Serial, blob []byte) error          once only
-//	Certificate(ctx, id.Serial) (Certificate, error)
-//	Revoke(ctx, id.Serial) error
-//	RevokedLogins(ctx) ([]Certificate, error)            revoked, not yet expired
-//
-//	CreateToken(ctx, wire.JoinToken, secretHash []byte) error
-//	Tokens(ctx) ([]wire.JoinToken, error)
-//	DeleteToken(ctx, id string) error
-//	EnrollNode(ctx, secretHash []byte, Node, ...Intent) (Node, []id.Serial, error)
-//	EnrollProxy(ctx, secretHash []byte, Proxy, ...Intent) (Proxy, []id.Serial, error)
-//	                                                     counts the token, join_token_*, node_name_taken; one transaction
-//	AddNode(ctx, Node) error
-//	NodeByName(ctx, id.NodeName) (Node, error)
-//	NodeByPin(ctx, []byte) (Node, error)
-//	Nodes(ctx) ([]Node, error)
-//	UpdateNode(ctx, id.Node, func(*Node) error) (Node, error)   read, change, write; bumps the state version
-//	TouchNode(ctx, id.Node, wire.AgentReport, now int64) error  no bump
-//	ProveNode(ctx, id.Node, now int64) error                    bumps when it was never proven
-//	RemoveNode(ctx, id.NodeName) error
-//	ProxyByPin(ctx, []byte) (Proxy, error)
-//	Proxies(ctx) ([]Proxy, error)
-//
-//	OpenSession(ctx, wire.Session, Intent) (id.Serial, error)   the session's row and its certificate's intent
-//	EndSession(ctx, id.Session, wire.EndRequest, now int64) error
-//	Session(ctx, id.Session) (wire.Session, error)
-//	Sessions(ctx, wire.SessionFilter) ([]wire.Session, error)   newest first
-//	EndLost(ctx, id.Proxy, now int64, live []id.Session) error  a proxy came back: rows it left open are ended as "lost"
-//
-//	Policy(ctx) (Revision, error)                        the newest; Revision 0 when none
-//	ApplyPolicy(ctx, Revision, base int64) (int64, error) policy_stale
-//	StateVersion(ctx) (int64, error)                     rises with nodes, proxies, policy, revocations
-//
 // Zero value: a zero Store refuses every call with store_away.
 package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+)
+
+// Config says where the state is.
+type Config struct {
+	// URL is sqlite:///absolute/path, or postgres://... as libpq has it. A
+	// password belongs into the file that its passfile parameter names.
+	URL string
+
+	// Log gets what goes wrong with the database; nil is slog.Default().
+	Log *slog.Logger
+}
+
+// Store is open state. Its methods may be called by any number of goroutines.
+type Store struct {
+	writer *writer
+	read   *reader
+	clock  func() time.Time
+}
+
+// Open connects, and migrates the schema where it is older than this program.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	d, err := dialectOf(c.URL)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, fault.ConfigInvalid, "%v", err)
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if err := d.migrate(ctx, d, c.URL); err != nil {
+		return nil, away(fmt.Errorf("open store: %w", err))
+	}
+	write, read, err := d.open(c.URL)
+	if err != nil {
+		return nil, away(fmt.Errorf("open store: %w", err))
+	}
+	s := &Store{read: &reader{db: d, pool: read}, clock: time.Now}
+	s.writer = startWriter(d, write, c.Log, func() time.Time { return s.clock() })
+	if err := s.Ping(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close finishes what was begun and refuses what comes after.
+func (s *Store) Close() error {
+	if s.writer == nil {
+		return nil
+	}
+	s.writer.close()
+	return errors.Join(s.writer.pool.Close(), s.read.pool.Close())
+}
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.StateVersion(ctx)
+	return err
+}
+
+// write hands j to the writer and waits for its commit.
+func (s *Store) write(ctx context.Context, j *job) error {
+	if s.writer == nil {
+		return away(errors.New("store was not opened"))
+	}
+	return s.writer.do(ctx, j)
+}
+
+// alone runs work in a savepoint of its own. It may run more than once.
+func (s *Store) alone(ctx context.Context, work func(*tx) error) error {
+	return s.write(ctx, &job{alone: work})
+}

@@ -1,0 +1,350 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+)
+
+// Group commit. A commit costs a sync of the disk, whoever's work is in it, so
+// the writers that arrive while one transaction commits wait for it together and
+// share the next. The two kinds of work of an issuance go further: all of a kind
+// in one transaction share their statements too.
+//
+// A transaction is first tried without savepoints, as nearly all of them need
+// none. When anything of the shared statements is refused, it is undone and run
+// again carefully: the refused set is halved, each half in a savepoint, until
+// the one that is to blame stands alone. So all work must give the same result
+// when it is run twice.
+
+const (
+	maxJobs  = 256              // in one transaction
+	maxTries = 5                // of a transaction that the database asks to repeat
+	maxTime  = 10 * time.Second // of one try; a database that hangs is away
+)
+
+// job is what one caller waits for. Exactly one of issue, complete and alone is
+// set.
+type job struct {
+	issue    *issuance
+	complete *completion
+	alone    func(*tx) error
+
+	err   error         // the answer, once done is closed
+	done  chan struct{} // closed after the commit, or when there is none
+	taken bool          // by the writer; guarded by writer.mu
+}
+
+// writer runs the jobs of this process, one transaction at a time.
+type writer struct {
+	db    *dialect
+	pool  *sql.DB
+	log   *slog.Logger
+	clock func() time.Time
+
+	conn    *conn // of the goroutine; nil before the first job and after a loss
+	cleaner cleaner
+
+	mu     sync.Mutex
+	queue  []*job // in order of arrival
+	closed bool
+	wake   chan struct{} // holds one
+	ended  chan struct{} // closed when the goroutine has returned
+}
+
+func startWriter(d *dialect, pool *sql.DB, log *slog.Logger, clock func() time.Time) *writer {
+	w := &writer{
+		db: d, pool: pool, log: log, clock: clock,
+		wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	go w.loop()
+	return w
+}
+
+// close lets what is queued finish, refuses what comes after, and waits.
+func (w *writer) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.signal()
+	<-w.ended
+}
+
+func (w *writer) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// do hands j to the writer and waits for its commit. When ctx ends first, j is
+// taken back if it still can be: an error always means that nothing happened,
+// but for a commit whose answer was lost.
+func (w *writer) do(ctx context.Context, j *job) error {
+	if err := ctx.Err(); err != nil {
+		return away(err)
+	}
+	j.done = make(chan struct{})
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return away(errors.New("store is closed"))
+	}
+	w.queue = append(w.queue, j)
+	w.mu.Unlock()
+	w.signal()
+
+	select {
+	case <-j.done:
+		return answer(j.err)
+	case <-ctx.Done():
+	}
+	w.mu.Lock()
+	taken := j.taken
+	if !taken {
+		for i, q := range w.queue {
+			if q == j {
+				w.queue = append(w.queue[:i], w.queue[i+1:]...)
+				break
+			}
+		}
+	}
+	w.mu.Unlock()
+	if !taken {
+		return away(ctx.Err())
+	}
+	<-j.done // within maxTime
+	return answer(j.err)
+}
+
+// next takes the jobs of one transaction; more is false when there will be none.
+func (w *writer) next() (jobs []*job, more bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(w.queue), maxJobs)
+	jobs = append(jobs, w.queue[:n]...)
+	w.queue = append(w.queue[:0], w.queue[n:]...)
+	clear(w.queue[len(w.queue):cap(w.queue)])
+	for _, j := range jobs {
+		j.taken = true
+	}
+	return jobs, n > 0 || !w.closed
+}
+
+func (w *writer) loop() {
+	defer close(w.ended)
+	defer w.drop()
+	for {
+		jobs, more := w.next()
+		switch {
+		case len(jobs) > 0:
+			w.commit(jobs)
+			for _, j := range jobs {
+				close(j.done)
+			}
+		case !more:
+			return
+		default:
+			<-w.wake
+		}
+	}
+}
+
+// commit runs jobs in one transaction, as often as it takes, and leaves each its
+// answer.
+func (w *writer) commit(jobs []*job) {
+	careful := false
+	for try := 1; ; try++ {
+		err := w.attempt(jobs, careful)
+		if err == nil {
+			return
+		}
+		var lost *awayError
+		switch {
+		case errors.Is(err, errCareful):
+			careful = true
+			continue
+		case errors.As(err, &lost) && lost.again && try < maxTries:
+			continue
+		}
+		w.log.Error("write to database", "err", err, "jobs", len(jobs), "tries", try)
+		for _, j := range jobs {
+			j.err = away(err)
+		}
+		return
+	}
+}
+
+// errCareful asks to run the transaction again with savepoints.
+var errCareful = errors.New("some of it was refused")
+
+// awayError ends a try: the database took it away from us.
+type awayError struct {
+	doing string
+	again bool // nothing can have happened, and another try may work
+	err   error
+}
+
+func (e *awayError) Error() string { return e.doing + ": " + e.err.Error() }
+func (e *awayError) Unwrap() error { return e.err }
+
+// attempt is one try of one transaction.
+func (w *writer) attempt(jobs []*job, careful bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
+	defer cancel()
+
+	// 1. A connection. One that has died since its last use shows here or in
+	// BEGIN; the next try gets a fresh one.
+	fresh := w.conn == nil
+	if fresh {
+		c, err := w.pool.Conn(ctx)
+		if err != nil {
+			return &awayError{doing: "connect", err: err}
+		}
+		w.conn = newConn(c, w.db)
+	}
+	sqlTx, err := w.conn.BeginTx(ctx, nil)
+	if err != nil {
+		w.drop()
+		return &awayError{doing: "begin", again: !fresh, err: err}
+	}
+	t := &tx{ctx: ctx, conn: w.conn, now: w.clock().Unix()}
+
+	// 2. The counters' row, and with it the turn to write; then the work.
+	err = t.lock()
+	before := t.counters
+	if err == nil {
+		err = t.work(jobs, careful)
+	}
+	if err == nil {
+		err = w.cleaner.clean(t)
+	}
+	if err == nil {
+		err = t.save(before)
+	}
+	switch {
+	case t.lost != nil:
+		w.drop()
+		again := !fresh && ctx.Err() == nil || w.db.again(t.lost)
+		return &awayError{doing: "run transaction", again: again, err: t.lost}
+	case err != nil:
+		if undo := sqlTx.Rollback(); undo != nil {
+			w.drop()
+		}
+		if errors.Is(err, errCareful) {
+			return err
+		}
+		return &awayError{doing: "run transaction", err: err}
+	}
+
+	// 3. The commit. Without its answer nobody knows whether it happened.
+	if err := sqlTx.Commit(); err != nil {
+		again := w.db.again(err)
+		w.drop()
+		return &awayError{doing: "commit", again: again, err: err}
+	}
+	return nil
+}
+
+// drop closes the connection, and with it whatever transaction it was in.
+func (w *writer) drop() {
+	if w.conn != nil {
+		w.conn.discard()
+		w.conn = nil
+	}
+}
+
+// work runs jobs: the shared kinds first, then the others one by one.
+func (t *tx) work(jobs []*job, careful bool) error {
+	var issues []*issuance
+	var completions []*completion
+	for _, j := range jobs {
+		j.err = nil
+		if j.issue != nil {
+			j.issue.job = j
+			issues = append(issues, j.issue)
+		}
+		if j.complete != nil {
+			j.complete.job = j
+			completions = append(completions, j.complete)
+		}
+	}
+	if err := together(t, careful, issues, (*tx).issue, (*issuance).refuse); err != nil {
+		return err
+	}
+	if err := together(t, careful, completions, (*tx).complete, (*completion).refuse); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if j.alone == nil {
+			continue
+		}
+		j.err = t.savepoint(func() error { return guarded(t, j.alone) })
+		if t.lost != nil {
+			return t.lost
+		}
+	}
+	return nil
+}
+
+// together applies what is asked for to the whole set, and finds out whom to
+// refuse when that is refused.
+func together[W any](t *tx, careful bool, set []W, apply func(*tx, []W) error, refuse func(W, error)) error {
+	if len(set) == 0 {
+		return nil
+	}
+	if !careful {
+		err := apply(t, set)
+		if err != nil && t.lost == nil {
+			return errCareful
+		}
+		return err
+	}
+	err := t.savepoint(func() error { return apply(t, set) })
+	switch {
+	case t.lost != nil:
+		return t.lost
+	case err == nil:
+		return nil
+	case len(set) == 1:
+		refuse(set[0], err)
+		return nil
+	}
+	half := len(set) / 2
+	if err := together(t, careful, set[:half], apply, refuse); err != nil {
+		return err
+	}
+	return together(t, careful, set[half:], apply, refuse)
+}
+
+// guarded runs a caller's closure in the writer's goroutine: its panic must not
+// take along everybody else's work.
+func guarded(t *tx, work func(*tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return work(t)
+}
+
+// answer makes every error a fault.
+func answer(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.Of(err)
+}
+
+// away is what callers see when the database cannot be reached.
+func away(err error) error {
+	return fault.New(fault.Unavailable, fault.StoreAway, "the database does not answer").
+		Then("try again in a moment").Because(err)
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/id"
+)
+
+// reserve gives each intent the next serial and stores it.
+func reserve(t *tx, intents []Intent) ([]id.Serial, error) {
+	const insert = `INSERT INTO certificates
+		(serial, profile, subject, key_print, valid_after, valid_before, reserved)
+		VALUES {($, $, $, $, $, $, $)}`
+	serials := make([]id.Serial, len(intents))
+	args := make([]any, 0, 7*len(intents))
+	for n, i := range intents {
+		t.serial++
+		serials[n] = id.Serial(t.serial)
+		args = append(args, t.serial, i.Profile, i.Subject, i.KeyPrint, i.ValidAfter, i.ValidBefore, t.now)
+	}
+	_, err := t.execRows(insert, 7, args)
+	return serials, err
+}
+
+// completion stores a signed certificate.
+type completion struct {
+	serial id.Serial
+	blob   []byte
+	job    *job
+}
+
+func (w *completion) refuse(err error) { w.job.err = err }
+
+// Complete stores the certificate that was signed for serial, once:
+// certificate_stored when it has one, not_found when it was never reserved.
+func (s *Store) Complete(ctx context.Context, serial id.Serial, blob []byte) error {
+	if len(blob) == 0 {
+		return fault.New(fault.Invalid, fault.BadRequest, "certificate %d is empty", serial)
+	}
+	return s.write(ctx, &job{complete: &completion{serial: serial, blob: blob}})
+}
+
+// complete runs a whole set, or refuses the whole set.
+func (t *tx) complete(set []*completion) error {
+	const update = `WITH signed (serial, certificate) AS (VALUES {(CAST($ AS BIGINT), CAST($ AS BYTEA))})
+		UPDATE certificates SET certificate = signed.certificate FROM signed
+		WHERE certificates.serial = signed.serial AND certificates.certificate IS NULL`
+	args := make([]any, 0, 2*len(set))
+	for _, w := range set {
+		args = append(args, w.serial, w.blob)
+	}
+	n, err := t.execRows(update, 2, args)
+	if err != nil {
+		return err
+	}
+	if int(n) == len(set) {
+		return nil
+	}
+	const query = `SELECT 1 FROM certificates WHERE serial = $1`
+	for _, w := range set {
+		var one int
+		found, err := t.row(func(r scanner) error { return r.Scan(&one) }, query, w.serial)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return noCertificate(w.serial)
+		}
+	}
+	return fault.New(fault.Conflict, fault.CertificateStored, "certificate %d is stored already", set[0].serial)
+}
+
+func noCertificate(serial id.Serial) error {
+	return fault.New(fault.Missing, fault.NotFound, "no certificate has serial %d", serial)
+}
+
+const certificateColumns = `serial, profile, subject, key_print, valid_after, valid_before, reserved, certificate, revoked`
+
+func scanCertificate(r scanner) (c Certificate, err error) {
+	err = r.Scan(&c.Serial, &c.Profile, &c.Subject, &c.KeyPrint, &c.ValidAfter, &c.ValidBefore,
+		&c.Reserved, &c.Blob, &c.Revoked)
+	return c, err
+}
+
+// Certificate returns what is known of serial, or not_found.
+func (s *Store) Certificate(ctx context.Context, serial id.Serial) (Certificate, error) {
+	const query = `SELECT ` + certificateColumns + ` FROM certificates WHERE serial = $1`
+	return one(ctx, s, scanCertificate, noCertificate(serial), query, serial)
+}
+
+// Revoke marks a certificate as revoked from now on. Doing it again changes
+// nothing.
+func (s *Store) Revoke(ctx context.Context, serial id.Serial) error {
+	return s.alone(ctx, func(t *tx) error {
+		const query = `SELECT revoked FROM certificates WHERE serial = $1`
+		var revoked int64
+		found, err := t.row(func(r scanner) error { return r.Scan(&revoked) }, query, serial)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return noCertificate(serial)
+		}
+		if revoked != 0 {
+			return nil
+		}
+		const update = `UPDATE certificates SET revoked = $1 WHERE serial = $2`
+		if _, err := t.exec(update, t.now, serial); err != nil {
+			return err
+		}
+		t.bump()
+		return nil
+	})
+}
+
+// RevokedLogins returns the login certificates that were revoked and have not
+// expired, by serial.
+func (s *Store) RevokedLogins(ctx context.Context) ([]Certificate, error) {
+	const query = `SELECT ` + certificateColumns + ` FROM certificates
+		WHERE revoked > 0 AND valid_before > $1 AND profile = 'login' ORDER BY serial`
+	return all(ctx, s, scanCertificate, query, s.clock().Unix())
+}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/sallyport-ssh/sallyport/migrations"
+)
+
+// dialect is the little in which the two databases differ for this package.
+type dialect struct {
+	schema migrations.Dialect
+	goose  goose.Dialect
+
+	// forUpdate ends a SELECT that locks its row. SQLite needs none: BEGIN
+	// IMMEDIATE has locked the file.
+	forUpdate string
+
+	// bytes is the name of the type of bytes in a CAST, written BYTEA in the
+	// literals.
+	bytes string
+
+	// lost: the error is the database's (gone, full, read-only, too busy) and
+	// not the statement's.
+	lost func(error) bool
+
+	// again: the database undid the transaction and says that running it once
+	// more may work.
+	again func(error) bool
+
+	// migrate brings the schema up to date, one process at a time.
+	migrate func(ctx context.Context, d *dialect, url string) error
+
+	// open returns the pool of one connection that writes and the pool that reads.
+	open func(url string) (write, read *sql.DB, err error)
+}
+
+// dialectOf reads the scheme of url. No text of url may reach an error: it can
+// hold a password.
+func dialectOf(url string) (*dialect, error) {
+	scheme, _, _ := strings.Cut(url, ":")
+	switch scheme {
+	case "sqlite":
+		return sqliteDialect, nil
+	case "postgres", "postgresql":
+		return postgresDialect, nil
+	}
+	return nil, errors.New("the database's URL starts neither with sqlite:// nor with postgres://")
+}
+
+func (d *dialect) words(query string) string {
+	return strings.ReplaceAll(query, "BYTEA", d.bytes)
+}

@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/sallyport-ssh/sallyport/migrations"
+)
+
+var postgresDialect = &dialect{
+	schema:    migrations.PostgreSQL,
+	goose:     goose.DialectPostgres,
+	forUpdate: ` FOR UPDATE`,
+	bytes:     "BYTEA",
+	lost:      postgresLost,
+	again:     postgresAgain,
+	migrate:   postgresMigrate,
+	open:      postgresOpen,
+}
+
+// postgresReaders is how many connections read, beside the one that writes.
+const postgresReaders = 8
+
+func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("the database's URL cannot be read") // the cause quotes it
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	set := func(name, value string) {
+		if _, ok := config.RuntimeParams[name]; !ok {
+			config.RuntimeParams[name] = value
+		}
+	}
+	set("application_name", "sallyport")
+	// The transaction that writes keeps every other CA waiting. A CA that hangs
+	// in one, or whose machine is gone, must not do so for ever.
+	set("idle_in_transaction_session_timeout", "10s")
+	set("lock_timeout", "10s")
+	return config, nil
+}
+
+// keepPromise makes commits durable where the server's configuration would
+// acknowledge them before they are on disk.
+func keepPromise(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false)
+		WHERE current_setting('synchronous_commit') = 'off'`)
+	return err
+}
+
+func postgresOpen(dsn string) (write, read *sql.DB, err error) {
+	config, err := postgresConfig(dsn)
+	if err != nil {
+		return nil, nil, err
+	}
+	write = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(keepPromise))
+	write.SetMaxOpenConns(1)
+	read = stdlib.OpenDB(*config)
+	read.SetMaxOpenConns(postgresReaders)
+	read.SetMaxIdleConns(postgresReaders)
+	return write, read, nil
+}
+
+// postgresMigrate takes turns with other processes by a row in a table, which
+// works through every pooler and needs no extension. The lease of a process that
+// was killed runs out.
+func postgresMigrate(ctx context.Context, d *dialect, dsn string) error {
+	config, err := postgresConfig(dsn)
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDB(*config)
+	defer db.Close()
+	locker, err := lock.NewPostgresTableLocker(
+		lock.WithTableName("migration_lock"),
+		lock.WithTableLockTimeout(200*time.Millisecond, 5*60), // a minute
+	)
+	if err != nil {
+		return fmt.Errorf("make migration lock: %w", err)
+	}
+	return migrateUp(ctx, db, d, []any{pgx.QueryExecModeSimpleProtocol}, goose.WithLocker(locker))
+}
+
+// postgresLost sorts by SQLSTATE (PostgreSQL's manual, appendix A). What is no
+// answer of the server at all is a lost connection.
+func postgresLost(err error) bool {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) || len(e.Code) != 5 {
+		return true
+	}
+	switch e.Code[:2] {
+	case "08", "53", "57", "58": // connection, resources, operator, system
+		return true
+	case "40": // rolled back: see postgresAgain
+		return true
+	}
+	switch e.Code {
+	case "25006", // read-only: a standby, after a failover
+		"25P03", // idle in transaction for too long
+		"55P03": // lock not available within lock_timeout
+		return true
+	}
+	return false
+}
+
+func postgresAgain(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+}
