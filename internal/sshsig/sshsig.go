@@ -14,6 +14,7 @@ import (
 	"crypto/sha512"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -57,12 +58,25 @@ func Sign(signer ssh.Signer, namespace string, msg []byte) ([]byte, error) {
 	if namespace == "" {
 		return nil, errors.New("sign: the namespace is empty")
 	}
-	sig, err := signer.Sign(rand.Reader, message(namespace, msg))
+	sig, err := signModern(signer, message(namespace, msg))
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
 	out := ssh.Marshal(blob{version, signer.PublicKey().Marshal(), namespace, "", hash, ssh.Marshal(sig)})
 	return append([]byte(magic), out...), nil
+}
+
+// signModern signs without SHA-1, which is what an RSA key's plain Sign uses, in
+// the library as in an agent.
+func signModern(signer ssh.Signer, data []byte) (*ssh.Signature, error) {
+	if signer.PublicKey().Type() != ssh.KeyAlgoRSA {
+		return signer.Sign(rand.Reader, data)
+	}
+	rsa, ok := signer.(ssh.AlgorithmSigner)
+	if !ok {
+		return nil, errors.New("this RSA key signs with SHA-1 alone")
+	}
+	return rsa.SignWithAlgorithm(rand.Reader, data, ssh.KeyAlgoRSASHA512)
 }
 
 // Verify checks that key signed msg for namespace. Nothing in sig is believed
@@ -87,6 +101,8 @@ func Verify(sig []byte, key ssh.PublicKey, namespace string, msg []byte) error {
 		return fmt.Errorf("verify signature: version %d", b.Version)
 	case namespace == "" || b.Namespace != namespace:
 		return fmt.Errorf("verify signature: made for %q, not for %q", b.Namespace, namespace)
+	case b.Reserved != "":
+		return errors.New("verify signature: the reserved field is used")
 	case b.Hash != hash:
 		return fmt.Errorf("verify signature: hash %q", b.Hash)
 	case !bytes.Equal(b.PublicKey, key.Marshal()):
@@ -98,6 +114,11 @@ func Verify(sig []byte, key ssh.PublicKey, namespace string, msg []byte) error {
 	}
 	if s.Format == ssh.KeyAlgoRSA {
 		return errors.New("verify signature: SHA-1")
+	}
+	// Only a security key's signature goes on after its blob, with flags and
+	// counter; the library checks those, and the touch.
+	if len(s.Rest) > 0 && !strings.HasPrefix(key.Type(), "sk-") {
+		return errors.New("verify signature: trailing bytes")
 	}
 	if err := key.Verify(message(namespace, msg), &s); err != nil {
 		return fmt.Errorf("verify signature: %w", err)
