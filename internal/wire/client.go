@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -20,11 +21,19 @@ import (
 // maxAnswer bounds a JSON answer of the CA, in bytes.
 const maxAnswer = 64 << 20
 
+// Limits of time at the people's door. A stream's body is bounded by its
+// context alone: a recording of eight hours is no fault.
+const (
+	callLimit   = 60 * time.Second // of a whole call with its answer
+	headerLimit = 30 * time.Second // until a stream begins
+)
+
 // Client speaks to one door of the CA. It is safe for concurrent use. Make it
 // with NewClient or NewPartsClient; the zero Client refuses every call.
 type Client struct {
-	base *url.URL
-	http *http.Client
+	base  *url.URL
+	http  *http.Client
+	limit time.Duration // of one Do; 0 leaves it to the caller's context, as long polls do
 
 	// A person's proof; nil key for anonymous calls and for parts.
 	key         ssh.Signer
@@ -39,11 +48,19 @@ func NewClient(rawURL string) (*Client, error) {
 	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
 		return nil, fault.New(fault.Invalid, fault.BadRequest, "%q is not the URL of a CA", rawURL).Then("it looks like https://access.example.com")
 	}
+	if base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, fault.New(fault.Invalid, fault.BadRequest, "the URL of a CA has no user, query or fragment").Then("use %s://%s", base.Scheme, base.Host)
+	}
 	if base.Scheme == "http" && !isLoopback(base.Hostname()) {
 		return nil, fault.New(fault.Invalid, fault.BadRequest, "%s would be spoken to without TLS", base.Host).Then("use https://%s", base.Host)
 	}
-	return &Client{base: base, http: &http.Client{Timeout: 60 * time.Second, CheckRedirect: noRedirect}}, nil
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = headerLimit
+	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: noRedirect}, limit: callLimit}, nil
 }
+
+// errSlow tells a call's own limit from a caller who gave up.
+var errSlow = errors.New("no whole answer within the limit")
 
 // noRedirect: a proven request is signed for one host and path, and discovery
 // must come from the host that the person typed.
@@ -51,7 +68,7 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 
 // WithProof returns a client whose requests are signed by the login key.
 func (c *Client) WithProof(key ssh.Signer, certificate []byte) *Client {
-	return &Client{base: c.base, http: c.http, key: key, certificate: certificate}
+	return &Client{base: c.base, http: c.http, limit: c.limit, key: key, certificate: certificate}
 }
 
 // URL is the door's address without a trailing slash.
@@ -61,6 +78,11 @@ func (c *Client) URL() string { return c.base.String() }
 // nil. in is the JSON body, nil for none. Errors are *fault.Error: the CA's own,
 // or ca_away.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	if c != nil && c.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.limit, errSlow)
+		defer cancel()
+	}
 	resp, err := c.send(ctx, method, path, in)
 	if err != nil {
 		return err
@@ -112,7 +134,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && context.Cause(ctx) != errSlow {
 			return nil, ctx.Err()
 		}
 		return nil, c.away(err)
@@ -132,6 +154,9 @@ func (c *Client) away(err error) error {
 	return fault.New(fault.Unavailable, fault.CAAway, "the CA at %s does not answer", c.base.Host).Because(err)
 }
 
+// isLoopback does not resolve: a name that begins like a loopback address is
+// somebody's name.
 func isLoopback(host string) bool {
-	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback() || host == "localhost"
 }

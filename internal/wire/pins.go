@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -131,7 +132,9 @@ func NewPartsClient(door PartsDoor, identity Identity) (*Client, error) {
 		return nil, fault.New(fault.Invalid, fault.ConfigInvalid, "the pin of %s is not a SHA-256 in hex", base.Host)
 	}
 	transport := &http.Transport{
-		ForceAttemptHTTP2: true,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2:   true,
 		TLSClientConfig: &tls.Config{
 			MinVersion:   tls.VersionTLS13,
 			Certificates: []tls.Certificate{identity.TLS},

@@ -44,7 +44,8 @@ func Decode(r io.Reader, limit int64, v any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
 	if err == nil {
-		if _, err = d.Token(); err == io.EOF {
+		_, err = d.Token()
+		if err == io.EOF && lr.N > 0 {
 			return nil
 		}
 		err = errors.New("more than one JSON value")
