@@ -102,6 +102,12 @@ type Target struct {
 	HostKeys []string    `json:"host_keys,omitempty"`
 }
 
+// StartRequest is what a proxy says once when it starts, before it opens any
+// session: its sessions that are not in Live died with the process before.
+type StartRequest struct {
+	Live []id.Session `json:"live,omitempty"`
+}
+
 // EndRequest closes a session's row.
 type EndRequest struct {
 	End      string `json:"end"`      // "closed", "drained", "recorder_failed", ...

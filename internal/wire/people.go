@@ -83,7 +83,7 @@ type LoginResponse struct {
 	Identity    id.Identity     `json:"identity"`
 	Groups      []string        `json:"groups"`
 	ValidBefore int64           `json:"valid_before"`
-	Nodes       []ReachableNode `json:"nodes"` // spares a new laptop one call
+	Nodes       []ReachableNode `json:"nodes"` // spares a new laptop one call; null where there are too many: ask PathNodes
 }
 
 // ReachableNode is a row of `sallyport ls`: a node and the logins that the

@@ -27,6 +27,7 @@ const (
 	PathDiscovery = "/.well-known/sallyport" // GET, anyone: Discovery
 	PathHealth    = "/healthz"               // GET, anyone
 	PathInstall   = "/install"               // GET, anyone: a shell script
+	PathBinary    = "/bin/sallyport"         // GET ?os=linux&arch=amd64, anyone: this CA's own executable
 	PathLogin     = "/v1/login"              // POST LoginRequest: LoginResponse
 	PathRenew     = "/v1/renew"              // POST RenewRequest: LoginResponse
 	PathLogout    = "/v1/logout"             // POST, proven: ends the login certificate
@@ -53,6 +54,7 @@ const (
 	PathProxyEnd    = "/v1/proxy/sessions/{id}/end" // POST EndRequest
 	PathProxyHost   = "/v1/proxy/host-certificate"  // POST HostCertificateRequest: HostCertificate
 	PathProxyNodes  = "/v1/proxy/nodes"             // POST MenuRequest: []ReachableNode
+	PathProxyStart  = "/v1/proxy/start"             // POST StartRequest: ends what a crash left open
 	PathProxyState  = "/v1/proxy/state"             // GET ?since=version&wait=seconds: ProxyState
 )
 
