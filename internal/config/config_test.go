@@ -41,18 +41,18 @@ func (d *door) Check() error {
 
 // sample has a field of every kind that the parts use.
 type sample struct {
-	Name    string               `yaml:"name"`
-	Strict  bool                 `yaml:"strict"`
-	Ratio   float64              `yaml:"ratio"`
-	Small   uint8                `yaml:"small"`
-	TTL     Duration             `yaml:"ttl"`
-	Keep    Bytes                `yaml:"keep"`
-	Color   color                `yaml:"color"`
-	Door    door                 `yaml:"door"`
-	Doors   []door               `yaml:"doors"`
-	Maybe   *door                `yaml:"maybe"`
+	Name    string                       `yaml:"name"`
+	Strict  bool                         `yaml:"strict"`
+	Ratio   float64                      `yaml:"ratio"`
+	Small   uint8                        `yaml:"small"`
+	TTL     Duration                     `yaml:"ttl"`
+	Keep    Bytes                        `yaml:"keep"`
+	Color   color                        `yaml:"color"`
+	Door    door                         `yaml:"door"`
+	Doors   []door                       `yaml:"doors"`
+	Maybe   *door                        `yaml:"maybe"`
 	Labels  map[string]OneOrMore[string] `yaml:"labels"`
-	Hidden  string               `yaml:"-"`
+	Hidden  string                       `yaml:"-"`
 	private string
 }
 
@@ -139,7 +139,9 @@ func TestWhatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"a quote that does not end":             {"name: \"x\n", `f.yaml:1:7: could not find end character`},
 		"a bracket that does not end":           {"doors: [\n", `f.yaml:1:8:`},
 		"indentation that means nothing":        {"name: x\n  strict: true\n", `f.yaml:1:`},
-		"marks that are no YAML":                {"!!!!!\n", `f.yaml:1:1:`},
+		"marks that are no YAML":                {"!!!!!\n", `f.yaml:1:1: '!' means nothing here`},
+		"a character by its number":             {"strict: true\nname: \"a\\u0022b\"\n", `f.yaml:2:10: the escape \u is not read here`},
+		"a byte by its number":                  {"name: \"a\\x22\"\n", `f.yaml:1:10: the escape \x is not read here`},
 		"a zero byte":                           {"name: a\x00b\n", `f.yaml:1:8: control character U+0000`},
 		"an escape sequence":                    {"name: x\n# \x1b[2J\n", `f.yaml:2:3: control character U+001B`},
 		"a carriage return inside a line":       {"# harmless\rname: x\n", `f.yaml:1:11: control character U+000D`},
@@ -215,11 +217,11 @@ func TestDocumentsAreSplitAtEveryMarker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lines []int
+	var places []string
 	for _, d := range docs {
-		lines = append(lines, d.Line())
+		places = append(places, d.Place())
 	}
-	if diff := cmp.Diff([]int{3, 5, 9, 12}, lines); diff != "" {
+	if diff := cmp.Diff([]string{"f:3", "f:5", "f:9", "f:12"}, places); diff != "" {
 		t.Fatal(diff)
 	}
 }
