@@ -81,7 +81,7 @@ func readHeader(r io.Reader) (Header, error) {
 	var b [HeaderSize]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return Header{}, &DamageError{Where: "header", What: "it is cut short"}
+			return Header{}, &DamageError{Where: "header", What: "it is cut short", Err: io.ErrUnexpectedEOF}
 		}
 		return Header{}, err
 	}

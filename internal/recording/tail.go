@@ -60,6 +60,7 @@ type TailReader struct {
 	next   uint64
 	last   time.Duration
 	buf    []byte
+	torn   int64
 	err    error // sticky
 }
 
@@ -83,6 +84,10 @@ func (t *TailReader) Header() Header { return t.header }
 // the whole frames end.
 func (t *TailReader) Offset() int64 { return t.offset }
 
+// Torn is the size of the frame for which Next returned ErrTorn, as far as it is
+// there.
+func (t *TailReader) Torn() int64 { return t.torn }
+
 // Next returns the next frame; its payload is valid until the next call. At the
 // end it returns io.EOF, or ErrTorn where part of a frame follows; any other
 // error is a *DamageError or the reader's own.
@@ -103,8 +108,8 @@ func (t *TailReader) Next() (Frame, error) {
 
 func (t *TailReader) read() (Frame, error) {
 	var head [FrameHeaderSize]byte
-	if _, err := io.ReadFull(t.r, head[:]); err != nil {
-		return Frame{}, torn(err)
+	if n, err := io.ReadFull(t.r, head[:]); err != nil {
+		return Frame{}, t.short(n, err)
 	}
 	if allZero(head[:]) {
 		return Frame{}, t.zeros()
@@ -134,10 +139,8 @@ func (t *TailReader) read() (Frame, error) {
 		t.buf = make([]byte, max(int(size), 4096))
 	}
 	f.Payload = t.buf[:size]
-	if _, err := io.ReadFull(t.r, f.Payload); err == io.EOF {
-		return Frame{}, ErrTorn
-	} else if err != nil {
-		return Frame{}, torn(err)
+	if n, err := io.ReadFull(t.r, f.Payload); err != nil {
+		return Frame{}, t.short(FrameHeaderSize+n, err)
 	}
 	if binary.BigEndian.Uint32(head[20:]) != Checksum(f.Payload) {
 		return Frame{}, t.damage("the checksum of its payload is wrong")
@@ -149,8 +152,10 @@ func (t *TailReader) read() (Frame, error) {
 // them after a power cut, where the size was written and the data was not.
 func (t *TailReader) zeros() error {
 	var b [4096]byte
+	t.torn = FrameHeaderSize
 	for {
 		n, err := t.r.Read(b[:])
+		t.torn += int64(n)
 		if !allZero(b[:n]) {
 			return t.damage("it is overwritten with zeros")
 		}
@@ -167,12 +172,13 @@ func (t *TailReader) damage(what string) error {
 	return &DamageError{Where: "frame", Number: t.next, Offset: t.offset, What: what}
 }
 
-// torn maps the end of input inside a frame.
-func torn(err error) error {
-	if err == io.ErrUnexpectedEOF {
-		return ErrTorn
+// short names the end of input inside a frame, of which n bytes are there.
+func (t *TailReader) short(n int, err error) error {
+	if err != io.ErrUnexpectedEOF && (err != io.EOF || n == 0) {
+		return err
 	}
-	return err
+	t.torn = int64(n)
+	return ErrTorn
 }
 
 // micros reads a time; ten years is more than any session lasts, and far from

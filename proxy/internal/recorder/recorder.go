@@ -24,6 +24,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -40,14 +41,27 @@ type Recorder struct {
 	began   time.Time // with Go's monotonic clock: frames' times do not jump
 	seed    uint32
 
+	work sync.Mutex // held while the files are compressed or finished; before mu
+
 	mu      sync.Mutex
 	err     error    // sticky; fault recorder_failed
 	tail    *os.File // nil in the zero Recorder and after Close
 	size    int64    // of tail
+	queued  bool     // waits to be compressed
 	next    uint64   // number of the next frame
 	last    time.Duration
 	channel uint32 // the last number that was given
 	head    [recording.FrameHeaderSize]byte
+	packed  int64 // size of the finished recording; 0 before Close
+}
+
+func (r *Recorder) header() recording.Header {
+	return recording.Header{Session: r.session, Started: r.began}
+}
+
+// path returns the recording's file with suffix.
+func (r *Recorder) path(suffix string) string {
+	return filepath.Join(r.dir.path, string(r.session)+suffix)
 }
 
 // NewChannel gives a channel its number in the recording.
@@ -88,6 +102,13 @@ func (r *Recorder) append(kind recording.Kind, channel uint32, payload []byte, s
 	}
 	r.size += int64(recording.FrameHeaderSize + len(payload))
 	r.next++
+	if r.size >= tailFull && !r.queued {
+		r.queued = true
+		select {
+		case r.dir.due <- r:
+		default: // the compactor is behind, and looks for us at its next tick
+		}
+	}
 	return nil
 }
 
@@ -159,22 +180,62 @@ func (r *Recorder) refuse(what string) error {
 
 // Close records why the session ended and finishes the recording: when it
 // returns nil, everything is in one file and on the disk. After an error the
-// next OpenDir finishes what is there. Closing twice is harmless.
+// Dir tries again from time to time, and at its next opening. Closing twice is
+// harmless.
 func (r *Recorder) Close(end recording.End) error {
-	if err := r.event(recording.KindEnd, 0, end); err != nil {
-		return err
+	if r.dir == nil {
+		return failed(os.ErrClosed)
 	}
+	ended, open := r.endTail(end)
+	if !open {
+		return nil
+	}
+	r.work.Lock()
+	defer r.work.Unlock()
+	var missing *recording.End
+	if !ended {
+		missing = &end
+	}
+	done, err := r.dir.finish(r.session, missing)
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	err := r.tail.Sync()
-	r.tail.Close()
-	r.tail = nil
-	return err
+	r.packed = done.size
+	r.mu.Unlock()
+	if err != nil {
+		return failed(fmt.Errorf("finish recording of session %s: %w", r.session, err))
+	}
+	return nil
 }
 
-// Size is what the recording takes on disk now, in bytes.
+// endTail appends the last frame; ended says that it stands on file, and open is
+// false when the recorder was closed before.
+func (r *Recorder) endTail(end recording.End) (ended, open bool) {
+	payload, err := json.Marshal(end)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tail == nil {
+		return false, false
+	}
+	ended = err == nil && r.append(recording.KindEnd, 0, payload, recording.Checksum(payload)) == nil
+	r.tail.Close()
+	r.tail = nil
+	return ended, true
+}
+
+// abandon closes the tail of a recorder that nobody closed.
+func (r *Recorder) abandon() {
+	r.work.Lock()
+	defer r.work.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tail != nil {
+		r.tail.Close()
+		r.tail = nil
+	}
+}
+
+// Size is what the finished recording takes on disk, in bytes; 0 before Close.
 func (r *Recorder) Size() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.size
+	return r.packed
 }

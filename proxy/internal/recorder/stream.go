@@ -32,7 +32,11 @@ type Stream struct {
 // Stream starts the record of one direction of channel; kind is KindInput,
 // KindOutput or KindStderr.
 func (r *Recorder) Stream(kind recording.Kind, channel uint32) *Stream {
-	return &Stream{r: r, kind: kind, channel: channel, sum: sha256.New(), keep: r.dir.keep}
+	s := &Stream{r: r, kind: kind, channel: channel, sum: sha256.New()}
+	if r.dir != nil {
+		s.keep = r.dir.keep
+	}
+	return s
 }
 
 // Append records b, as far as it is to be kept, and returns when b may be

@@ -1,0 +1,140 @@
+package recorder
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sallyport-ssh/sallyport/internal/id"
+	"github.com/sallyport-ssh/sallyport/internal/recording"
+)
+
+// When a tail is compressed. Each block starts without knowledge of what came
+// before, so small ones cost: RECORDING.md has the figures.
+const (
+	tailFull  = 512 << 10        // as soon as it is so large, in bytes
+	tailRest  = 64 << 10         // or is at least so large,
+	restAfter = time.Minute      // and nothing was appended for so long;
+	restEvery = 15 * time.Second // which is looked at so often
+)
+
+// suffixNext is a tail in the making; it becomes the tail before it has frames.
+const suffixNext = ".next"
+
+// compact is the one goroutine of a Dir.
+func (d *Dir) compact() {
+	defer close(d.stopped)
+	tick := time.NewTicker(restEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.stop:
+			return
+		case r := <-d.due:
+			d.shrink(r)
+		case <-tick.C:
+			for _, r := range d.resting() {
+				d.shrink(r)
+			}
+			d.pay()
+		}
+	}
+}
+
+// pay tries again to finish what could not be finished.
+func (d *Dir) pay() {
+	d.mu.Lock()
+	owed := d.owed
+	d.owed = map[id.Session]recording.End{}
+	d.mu.Unlock()
+	for session, end := range owed {
+		if _, err := d.finish(session, &end); err != nil {
+			d.log.Warn("recording not finished yet", "session", session, "error", err)
+		}
+	}
+}
+
+// resting returns the recorders whose tails can be compressed while nothing
+// happens, and those for which due had no room.
+func (d *Dir) resting() []*Recorder {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []*Recorder
+	for _, r := range d.live {
+		if r.rests() {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func (r *Recorder) rests() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.size >= tailFull || r.size >= tailRest && time.Since(r.began)-r.last >= restAfter
+}
+
+// shrink compresses a recorder's tail. That it could not is no loss: the tail
+// has the frames, and it is tried again.
+func (d *Dir) shrink(r *Recorder) {
+	if err := r.shrink(); err != nil {
+		r.mu.Lock()
+		r.queued = false
+		r.mu.Unlock()
+		d.log.Warn("recording not compressed yet", "session", r.session, "error", err)
+	}
+}
+
+func (r *Recorder) shrink() error {
+	r.work.Lock()
+	defer r.work.Unlock()
+	full := r.path(recording.SuffixFull)
+	if _, err := os.Lstat(full); err != nil { // else: left by a try that failed
+		if done, err := r.rotate(full); done || err != nil {
+			return err
+		}
+	}
+	return r.dir.pack(func(p *recording.Packer) error {
+		_, err := absorb(p, r.path(""), nil, recording.SuffixFull)
+		if err != nil {
+			return err
+		}
+		return os.Remove(full)
+	})
+}
+
+// rotate makes the tail the full one, and begins another. Everything that can
+// take time or fail is done before the lock is taken: Append waits for it. done
+// says that the recorder is closed and there is nothing to do.
+func (r *Recorder) rotate(full string) (done bool, err error) {
+	path := r.path(suffixNext)
+	os.Remove(path) // of a try that failed; it has no frames
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tail == nil || r.err != nil {
+		f.Close()
+		return true, os.Remove(path)
+	}
+	h := r.header()
+	h.Tail, h.First = true, r.next
+	if _, err = f.WriteAt(h.Append(nil), 0); err == nil {
+		if err = os.Rename(r.path(recording.SuffixTail), full); err == nil {
+			if err = os.Rename(path, r.path(recording.SuffixTail)); err != nil {
+				// Frames would go to a file that no reader looks for.
+				err = r.fail(fmt.Errorf("begin another tail: %w", err))
+			}
+		}
+	}
+	if err != nil {
+		f.Close()
+		os.Remove(path)
+		return false, err
+	}
+	r.tail.Close()
+	r.tail, r.size, r.queued = f, recording.HeaderSize, false
+	return false, nil
+}
