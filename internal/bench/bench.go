@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport-ssh/sallyport/internal/rig"
+)
+
+// bench is the rig's T and what the groups share: one world, made at the first
+// need.
+type bench struct {
+	report   report
+	cleanups []func()
+
+	world *rig.World
+	ann   *rig.Home
+	node  *rig.Member
+	cmp   []target // direct, relay, sallyport
+}
+
+// failure is how Fatalf leaves.
+type failure struct{}
+
+func (b *bench) Helper()                         {}
+func (b *bench) Logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+func (b *bench) Cleanup(f func())                { b.cleanups = append(b.cleanups, f) }
+func (b *bench) Fatalf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
+	panic(failure{})
+}
+
+func (b *bench) TempDir() string {
+	dir, err := os.MkdirTemp("", "sallyport-bench-")
+	if err != nil {
+		b.Fatalf("%v", err)
+	}
+	b.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func (b *bench) clean() {
+	for len(b.cleanups) > 0 {
+		last := b.cleanups[len(b.cleanups)-1]
+		b.cleanups = b.cleanups[:len(b.cleanups)-1]
+		last()
+	}
+}
+
+const policy = `role: bench
+who:   { groups: [eng] }
+where: { nodes: ["*"] }
+as:    { logins: ["*"] }
+what:  { channels: [shell, exec, sftp, forward-local] }
+`
+
+// up brings the world with one node up, and ann into it.
+func (b *bench) up() {
+	if b.world != nil {
+		return
+	}
+	b.world = rig.NewWorld(b, "")
+	b.world.Policy(policy)
+	b.node = b.world.Join("bench-node", rig.SSHDConfig{}, "env=bench")
+	b.ann = b.world.Login("ann")
+}
+
+// targets are the same node three times: direct, through the bare relay, and
+// through Sallyport as `ssh login@node` goes there.
+func (b *bench) targets() []target {
+	b.up()
+	if b.cmp != nil {
+		return b.cmp
+	}
+	dir := b.TempDir()
+	key := filepath.Join(dir, "key")
+	signer := rig.NewKey(b, key)
+	home := filepath.Join(b.node.Home(b.node.Login), ".ssh")
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		b.Fatalf("%v", err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "authorized_keys"), ssh.MarshalAuthorizedKey(signer.PublicKey()), 0o644); err != nil {
+		b.Fatalf("%v", err)
+	}
+	relay := filepath.Join(dir, "relay")
+	if err := rig.GoBuild(rig.Root(), "./internal/rig/relay", relay); err != nil {
+		b.Fatalf("%v", err)
+	}
+	addr := rig.FreeAddr(b)
+	run := rig.Start(b, exec.Command(relay, "-listen", addr, "-node", b.node.Addr, "-login", b.node.Login, "-key", key))
+	rig.Eventually(b, 10*time.Second, "the relay listens", func() bool { return strings.Contains(run.Log.String(), "listening") })
+	plain := func(name, addr string) target {
+		host, port, _ := strings.Cut(addr, ":")
+		return target{name, []string{rig.Need(b, "ssh", "openssh-client"), "-F", "none", "-i", key, "-p", port,
+			"-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", b.node.Login + "@" + host}}
+	}
+	b.cmp = []target{plain("direct", b.node.Addr), plain("relay", addr),
+		{"sallyport", []string{filepath.Join(b.ann.Dir, "bin", "ssh"), "-o", "LogLevel=ERROR", b.node.Login + "@bench-node"}}}
+	return b.cmp
+}
+
+// child is the pid of a part that `sallyport up` started.
+func (b *bench) child(part string) int {
+	entries, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		b.Fatalf("%v", err)
+	}
+	for _, path := range entries {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // ended in between
+		}
+		var pid, parent int
+		fmt.Sscanf(string(stat), "%d", &pid)
+		if _, err := fmt.Sscanf(string(stat[bytes.LastIndexByte(stat, ')')+4:]), "%d", &parent); err != nil || parent != b.world.Up.Cmd.Process.Pid {
+			continue
+		}
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+		if args := bytes.Split(line, []byte{0}); len(args) > 1 && string(args[1]) == part {
+			return pid
+		}
+	}
+	b.Fatalf("sallyport up has no %s", part)
+	return 0
+}
+
+// resident is a process' resident memory in bytes, VmRSS of proc(5).
+func (b *bench) resident(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatalf("%v", err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	var kib int64
+	if _, err := fmt.Sscanf(rest, "%d", &kib); err != nil {
+		b.Fatalf("read VmRSS of %d: %v", pid, err)
+	}
+	return kib << 10
+}
+
+// cpu is the processor time that a process has used, from proc(5), stat.
+func (b *bench) cpu(pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatalf("%v", err)
+	}
+	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+2:]))
+	var user, system int64
+	fmt.Sscan(f[11], &user)
+	fmt.Sscan(f[12], &system)
+	return time.Duration(user+system) * time.Second / 100 // USER_HZ is 100 on Linux
+}
