@@ -231,6 +231,7 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 	}
 	switch {
 	case t.lost != nil:
+		sqlTx.Rollback() // lets go of the connection; what it says does not matter
 		w.drop()
 		again := !fresh && ctx.Err() == nil || w.db.again(t.lost)
 		return &awayError{doing: "run transaction", again: again, err: t.lost}

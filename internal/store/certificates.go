@@ -48,7 +48,7 @@ func (t *tx) complete(set []*completion) error {
 		WHERE certificates.serial = signed.serial AND certificates.certificate IS NULL`
 	args := make([]any, 0, 2*len(set))
 	for _, w := range set {
-		args = append(args, w.serial, w.blob)
+		args = append(args, int64(w.serial), w.blob)
 	}
 	n, err := t.execRows(update, 2, args)
 	if err != nil {
@@ -60,7 +60,7 @@ func (t *tx) complete(set []*completion) error {
 	const query = `SELECT 1 FROM certificates WHERE serial = $1`
 	for _, w := range set {
 		var one int
-		found, err := t.row(func(r scanner) error { return r.Scan(&one) }, query, w.serial)
+		found, err := t.row(func(r scanner) error { return r.Scan(&one) }, query, int64(w.serial))
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func scanCertificate(r scanner) (c Certificate, err error) {
 // Certificate returns what is known of serial, or not_found.
 func (s *Store) Certificate(ctx context.Context, serial id.Serial) (Certificate, error) {
 	const query = `SELECT ` + certificateColumns + ` FROM certificates WHERE serial = $1`
-	return one(ctx, s, scanCertificate, noCertificate(serial), query, serial)
+	return one(ctx, s, scanCertificate, noCertificate(serial), query, int64(serial))
 }
 
 // Revoke marks a certificate as revoked from now on. Doing it again changes
@@ -95,7 +95,7 @@ func (s *Store) Revoke(ctx context.Context, serial id.Serial) error {
 	return s.alone(ctx, func(t *tx) error {
 		const query = `SELECT revoked FROM certificates WHERE serial = $1`
 		var revoked int64
-		found, err := t.row(func(r scanner) error { return r.Scan(&revoked) }, query, serial)
+		found, err := t.row(func(r scanner) error { return r.Scan(&revoked) }, query, int64(serial))
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (s *Store) Revoke(ctx context.Context, serial id.Serial) error {
 			return nil
 		}
 		const update = `UPDATE certificates SET revoked = $1 WHERE serial = $2`
-		if _, err := t.exec(update, t.now, serial); err != nil {
+		if _, err := t.exec(update, t.now, int64(serial)); err != nil {
 			return err
 		}
 		t.bump()

@@ -3,66 +3,97 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
+	"github.com/sallyport-ssh/sallyport/internal/rig"
 )
 
-// onEach runs test against each database, fresh.
-func onEach(t *testing.T, test func(*testing.T, *Store)) {
-	t.Helper()
-	t.Run("sqlite", func(t *testing.T) {
-		test(t, open(t, "sqlite://"+filepath.Join(t.TempDir(), "ca.db")))
-	})
+// promise is one sentence of the contract. Every promise is kept by both
+// databases, each time on a fresh one.
+type promise struct {
+	name string
+	test func(*testing.T, *Store)
 }
+
+var contract = slices.Concat(loginPromises, certificatePromises, enrolPromises, nodePromises,
+	sessionPromises, policyPromises, evidencePromises, batchPromises)
+
+func TestSQLiteKeepsTheContract(t *testing.T) {
+	for _, p := range contract {
+		t.Run(p.name, func(t *testing.T) { p.test(t, open(t, sqliteURL(t))) })
+	}
+}
+
+func TestPostgreSQLKeepsTheContract(t *testing.T) {
+	server := rig.Postgres(t)
+	for n, p := range contract {
+		t.Run(p.name, func(t *testing.T) {
+			p.test(t, open(t, server.Empty(fmt.Sprintf("promise%d", n))))
+		})
+	}
+}
+
+func sqliteURL(t testing.TB) string { return "sqlite://" + filepath.Join(t.TempDir(), "ca.db") }
 
 func open(t testing.TB, url string) *Store {
 	t.Helper()
 	s, err := Open(context.Background(), Config{URL: url})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("open %s: %+v", url, err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
 	return s
 }
 
 func hash(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] }
 
-func wantReason(t *testing.T, err error, want fault.Reason) {
+// must fails the test on err and returns v.
+func must[V any](v V, err error) func(testing.TB) V {
+	return func(t testing.TB) V {
+		t.Helper()
+		ok(t, err)
+		return v
+	}
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", fault.ReasonOf(err), err)
+	}
+}
+
+func refused(t testing.TB, err error, want fault.Reason) {
 	t.Helper()
 	if got := fault.ReasonOf(err); got != want {
 		t.Fatalf("reason %q, want %q (%v)", got, want, err)
 	}
 }
 
-func aLogin(name, token string) Login {
+// far is a time that no test reaches.
+const far = 9_000_000_000
+
+// login is a login of name with its own nonce and token.
+func login(name, token string) Login {
 	return Login{
-		Identity: Identity{Name: id.Identity(name), Issuer: "https://issuer", Subject: "sub-" + name, Groups: []string{"eng"}, Seen: 1000},
-		Once:     []Once{{"nonce", hash("n" + token), 9e9}, {"token", hash("t" + token), 9e9}},
-		Intent:   Intent{Profile: ProfileLogin, Subject: name, KeyPrint: "SHA256:x", ValidAfter: 1, ValidBefore: 9e9},
+		Identity: Identity{
+			Name: id.Identity(name), Issuer: "https://issuer.example", Subject: "sub-" + name,
+			Groups: []string{"eng"}, Claims: []byte(`{"a": 1}`), Seen: 1000,
+		},
+		Once:   []Once{{"nonce", hash("nonce " + token), far}, {"id_token", hash("token " + token), far}},
+		Intent: intent(ProfileLogin, name),
 	}
 }
 
-func TestALoginGetsTheNextSerial(t *testing.T) {
-	onEach(t, func(t *testing.T, s *Store) {
-		ctx := t.Context()
-		for want := id.Serial(1); want < 4; want++ {
-			got, err := s.RecordLogin(ctx, aLogin("you@example.com", string(rune('a'+want))))
-			if err != nil || got != want {
-				t.Fatalf("serial %d, %v; want %d", got, err, want)
-			}
-			if err := s.Complete(ctx, got, []byte("cert")); err != nil {
-				t.Fatal(err)
-			}
-			wantReason(t, s.Complete(ctx, got, []byte("cert")), fault.CertificateStored)
-		}
-		_, err := s.RecordLogin(ctx, aLogin("you@example.com", "b"))
-		wantReason(t, err, fault.TokenReplayed)
-		c, err := s.Certificate(ctx, 3)
-		if err != nil || string(c.Blob) != "cert" || c.Subject != "you@example.com" {
-			t.Fatalf("%+v, %v", c, err)
-		}
-	})
+func intent(p Profile, subject string) Intent {
+	return Intent{Profile: p, Subject: subject, KeyPrint: "SHA256:key", ValidAfter: 100, ValidBefore: far}
 }

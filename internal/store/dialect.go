@@ -3,7 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -54,4 +57,14 @@ func dialectOf(url string) (*dialect, error) {
 
 func (d *dialect) words(query string) string {
 	return strings.ReplaceAll(query, "BYTEA", d.bytes)
+}
+
+// connectionLost is for errors that no database sent. What is left, such as an
+// argument that cannot be encoded, is the statement's own.
+func connectionLost(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

@@ -92,12 +92,13 @@ func postgresMigrate(ctx context.Context, d *dialect, dsn string) error {
 	return migrateUp(ctx, db, d, []any{pgx.QueryExecModeSimpleProtocol}, goose.WithLocker(locker))
 }
 
-// postgresLost sorts by SQLSTATE (PostgreSQL's manual, appendix A). What is no
-// answer of the server at all is a lost connection.
+// postgresLost sorts by SQLSTATE (PostgreSQL's manual, appendix A).
 func postgresLost(err error) bool {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) || len(e.Code) != 5 {
-		return true
+		// pgx did not reach the server (SafeToRetry), or lost it.
+		var connect *pgconn.ConnectError
+		return pgconn.SafeToRetry(err) || errors.As(err, &connect) || connectionLost(err)
 	}
 	switch e.Code[:2] {
 	case "08", "53", "57", "58": // connection, resources, operator, system

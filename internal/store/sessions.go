@@ -29,7 +29,7 @@ func insertSessions(t *tx, set []*issuance) error {
 	for _, w := range set {
 		if ws := w.session; ws != nil {
 			args = append(args, ws.ID, ws.Identity, ws.Login, ws.Node, ws.NodeID, ws.Proxy, ws.Client,
-				ws.Way, ws.Role, ws.Revision, ws.LoginSerial, w.serials[0], ws.Started)
+				ws.Way, ws.Role, ws.Revision, int64(ws.LoginSerial), int64(w.serials[0]), ws.Started)
 		}
 	}
 	n, err := t.execRows(insert, width, args)

@@ -131,14 +131,16 @@ func sqliteCode(err error) (int, bool) {
 func sqliteLost(err error) bool {
 	code, ok := sqliteCode(err)
 	if !ok {
-		return true
+		return connectionLost(err)
 	}
 	switch code {
-	case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH,
-		sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISUSE:
-		return false
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+		sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+		sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_NOTADB,
+		sqlite3.SQLITE_INTERRUPT:
+		return true
 	}
-	return true
+	return false
 }
 
 func sqliteAgain(err error) bool {

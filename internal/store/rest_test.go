@@ -1,0 +1,3 @@
+package store
+
+var enrolPromises, nodePromises, sessionPromises, policyPromises, evidencePromises, batchPromises []promise
