@@ -14,44 +14,16 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/rig"
 )
 
-// bench is the rig's T and what the groups share: one world, made at the first
+// bench is what the groups share: one world, made at the first
 // need.
 type bench struct {
-	report   report
-	cleanups []func()
+	*rig.Suite
+	report report
 
 	world *rig.World
 	ann   *rig.Home
 	node  *rig.Member
 	cmp   []target // direct, relay, sallyport
-}
-
-// failure is how Fatalf leaves.
-type failure struct{}
-
-func (b *bench) Helper()                         {}
-func (b *bench) Logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-func (b *bench) Cleanup(f func())                { b.cleanups = append(b.cleanups, f) }
-func (b *bench) Fatalf(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
-	panic(failure{})
-}
-
-func (b *bench) TempDir() string {
-	dir, err := os.MkdirTemp("", "sallyport-bench-")
-	if err != nil {
-		b.Fatalf("%v", err)
-	}
-	b.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-func (b *bench) clean() {
-	for len(b.cleanups) > 0 {
-		last := b.cleanups[len(b.cleanups)-1]
-		b.cleanups = b.cleanups[:len(b.cleanups)-1]
-		last()
-	}
 }
 
 const policy = `role: bench

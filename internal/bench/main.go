@@ -42,21 +42,13 @@ var groups = []group{
 func main() {
 	only := flag.String("only", "", "one group or figure")
 	flag.Parse()
-	os.Exit(measure(*only))
+	b := &bench{Suite: &rig.Suite{Out: os.Stderr}}
+	if !b.Run(func() { b.measure(*only) }) {
+		os.Exit(1)
+	}
 }
 
-func measure(only string) (status int) {
-	b := &bench{}
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ours := r.(failure); !ours {
-				b.clean()
-				panic(r)
-			}
-			status = 1
-		}
-		b.clean()
-	}()
+func (b *bench) measure(only string) {
 	ran := 0
 	for _, g := range groups {
 		if only != "" && only != g.name && !slices.Contains(g.figures, only) {
@@ -79,5 +71,4 @@ func measure(only string) (status int) {
 	if err := b.report.save(filepath.Join(rig.Root(), ".bench")); err != nil {
 		b.Fatalf("save figures: %v", err)
 	}
-	return 0
 }

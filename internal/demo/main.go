@@ -22,22 +22,20 @@ import (
 )
 
 func main() {
-	s := &stage{out: os.Stdout, dir: filepath.Join(rig.Root(), ".demo"), colour: term.IsTerminal(int(os.Stdout.Fd()))}
-	os.Exit(s.play())
+	dir := filepath.Join(rig.Root(), ".demo")
+	s := &stage{
+		Suite:  &rig.Suite{Out: os.Stdout, Keep: filepath.Join(dir, "tmp")},
+		out:    os.Stdout,
+		dir:    dir,
+		colour: term.IsTerminal(int(os.Stdout.Fd())),
+	}
+	if !s.Run(s.play) {
+		os.Exit(1)
+	}
 }
 
-// play walks the steps and cleans up, also after a step that failed.
-func (s *stage) play() (status int) {
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ours := r.(failure); !ours {
-				s.clean()
-				panic(r)
-			}
-			status = 1
-		}
-		s.clean()
-	}()
+// play walks the steps, and stays at a terminal.
+func (s *stage) play() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := os.RemoveAll(s.dir); err != nil {
@@ -53,5 +51,4 @@ func (s *stage) play() (status int) {
 		<-ctx.Done()
 		fmt.Fprintln(s.out)
 	}
-	return 0
 }

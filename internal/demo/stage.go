@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,44 +11,13 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/rig"
 )
 
-// stage prints steps and is the rig's T: what fails here ends the demo with what
-// was seen.
+// stage prints steps; what fails in the rig ends the demo.
 type stage struct {
-	out      io.Writer
-	dir      string
-	colour   bool
-	steps    int
-	cleanups []func()
-	temps    int
-}
-
-// failure is how Fatalf leaves the walk.
-type failure struct{}
-
-func (s *stage) Helper()                         {}
-func (s *stage) Logf(format string, args ...any) { fmt.Fprintf(s.out, "  ("+format+")\n", args...) }
-func (s *stage) Cleanup(f func())                { s.cleanups = append(s.cleanups, f) }
-func (s *stage) Fatalf(format string, args ...any) {
-	fmt.Fprintf(s.out, "\nThe demo stops here: "+format+"\n", args...)
-	panic(failure{})
-}
-
-func (s *stage) TempDir() string {
-	s.temps++
-	dir := filepath.Join(s.dir, "tmp", fmt.Sprint(s.temps))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		s.Fatalf("make directory: %v", err)
-	}
-	return dir
-}
-
-// clean ends what was started, the last first.
-func (s *stage) clean() {
-	for len(s.cleanups) > 0 {
-		last := s.cleanups[len(s.cleanups)-1]
-		s.cleanups = s.cleanups[:len(s.cleanups)-1]
-		last()
-	}
+	*rig.Suite
+	out    io.Writer
+	dir    string
+	colour bool
+	steps  int
 }
 
 func (s *stage) paint(code, text string) string {
@@ -133,7 +100,7 @@ func (p person) terminal(line, shellPrompt string, typed []string, want ...strin
 	ended := make(chan struct{})
 	go func() { io.Copy(screen, tty); close(ended) }()
 	for i, text := range typed {
-		rig.Eventually(p.stage, 20*time.Second, "the shell's prompt; the screen is:\n"+screen.String(), func() bool {
+		rig.Eventually(p, 20*time.Second, "the shell's prompt; the screen is:\n"+screen.String(), func() bool {
 			return strings.Count(screen.String(), shellPrompt) > i
 		})
 		if _, err := io.WriteString(tty, text+"\r"); err != nil {
