@@ -53,10 +53,10 @@ const (
 	ForwardUnix   Channel = "forward-unix"   // unix sockets, both directions
 )
 
+var channels = []Channel{Shell, Exec, SFTP, Subsystem, ForwardAgent, ForwardLocal, ForwardRemote, ForwardUnix}
+
 // Channels is the closed list, in the order in which people read it.
-func Channels() []Channel {
-	return []Channel{Shell, Exec, SFTP, Subsystem, ForwardAgent, ForwardLocal, ForwardRemote, ForwardUnix}
-}
+func Channels() []Channel { return slices.Clone(channels) }
 
 // RoleGrant is what one role gives on its own terms. It is never merged with
 // another's: a role that gives a shell for an hour and one that gives SFTP
@@ -114,7 +114,7 @@ func (g Grant) Limit(c Channel) (d time.Duration, limited bool) {
 // Longest is the Limit of the channel that may live longest, and so of the
 // connection.
 func (g Grant) Longest() (d time.Duration, limited bool) {
-	for _, c := range Channels() {
+	for _, c := range channels {
 		limit, limited := g.Limit(c)
 		if !limited {
 			return 0, false
@@ -162,6 +162,10 @@ type RoleView struct {
 	Role    string `json:"role"`
 	Matches bool   `json:"matches"`
 	Denies  bool   `json:"denies"`
+	// Channels and MaxSeconds are what it gives or, if it denies, takes from those
+	// that it matches.
+	Channels   []Channel `json:"channels"`
+	MaxSeconds int64     `json:"max_seconds,omitempty"`
 	// Why names what matched ("group db-oncall", "labels tier=db", "login
 	// postgres"), or the first thing that did not ("login postgres is not among
 	// its logins").
