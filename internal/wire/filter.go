@@ -24,6 +24,7 @@ func (f SessionFilter) Query() url.Values {
 	text("identity", string(f.Identity))
 	text("node", string(f.Node))
 	text("login", string(f.Login))
+	text("before", string(f.Before))
 	number("since", f.Since)
 	number("until", f.Until)
 	number("limit", int64(f.Limit))
@@ -50,6 +51,8 @@ func ParseSessionFilter(q url.Values) (SessionFilter, error) {
 			f.Node, err = id.ParseNodeName(value)
 		case "login":
 			f.Login, err = id.ParseLogin(value)
+		case "before":
+			f.Before, err = id.ParseSession(value)
 		case "since":
 			f.Since, err = parseNumber(value)
 		case "until":

@@ -138,7 +138,8 @@ type SessionFilter struct {
 	Since    int64
 	Until    int64
 	Live     bool
-	Limit    int // 0 is 100; 1000 at most
+	Before   id.Session // the last row of the page before; rows older than it
+	Limit    int        // 0 is 100; 1000 at most
 }
 
 // Policy is a revision of the policy as admins wrote it.
