@@ -79,6 +79,15 @@ func refused(t testing.TB, err error, want fault.Reason) {
 	}
 }
 
+// expect is refused for goroutines, which must not end the test; want is "" for
+// no error.
+func expect(t testing.TB, err error, want fault.Reason) {
+	t.Helper()
+	if got := fault.ReasonOf(err); got != want {
+		t.Errorf("reason %q, want %q (%v)", got, want, err)
+	}
+}
+
 // far is a time that no test reaches.
 const far = 9_000_000_000
 

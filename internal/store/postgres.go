@@ -66,7 +66,9 @@ func postgresOpen(dsn string) (write, read *sql.DB, err error) {
 	}
 	write = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(keepPromise))
 	write.SetMaxOpenConns(1)
-	read = stdlib.OpenDB(*config)
+	readOnly := config.Copy()
+	readOnly.RuntimeParams["default_transaction_read_only"] = "on"
+	read = stdlib.OpenDB(*readOnly)
 	read.SetMaxOpenConns(postgresReaders)
 	read.SetMaxIdleConns(postgresReaders)
 	return write, read, nil

@@ -134,6 +134,10 @@ func (s *Store) Sessions(ctx context.Context, f wire.SessionFilter) ([]wire.Sess
 	if f.Live {
 		query += ` AND ended = 0`
 	}
+	if f.Before != "" {
+		narrow(` AND (started, id) < (SELECT started, id FROM sessions WHERE id = $`, f.Before)
+		query += `)`
+	}
 	limit := f.Limit
 	if limit <= 0 {
 		limit = sessionsDefault

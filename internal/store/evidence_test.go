@@ -1,0 +1,110 @@
+package store
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sallyport-ssh/sallyport/internal/wire"
+)
+
+// Somebody with the CA's own rights on the database, short of changing its
+// schema, tries to change what happened.
+var evidencePromises = []promise{
+	{"evidence cannot be changed or removed by a statement", func(t *testing.T, s *Store) {
+		signed := must(s.RecordLogin(t.Context(), login("you@example.com", "a")))(t)
+		ok(t, s.Complete(t.Context(), signed, []byte("signed")))
+		ok(t, s.Revoke(t.Context(), signed))
+		must(s.Reserve(t.Context(), intent(ProfileLogin, "you@example.com")))(t) // 2, neither signed nor revoked
+		openSession(t, s, newSession("live", 100))
+		openSession(t, s, newSession("ended", 100))
+		ok(t, s.EndSession(t.Context(), "ended", wire.EndRequest{End: "closed"}, 150))
+		must(s.ApplyPolicy(t.Context(), revision("one"), 0))(t)
+
+		attempts := []string{
+			`DELETE FROM certificates WHERE serial = 1`,
+			`DELETE FROM certificates`,
+			`UPDATE certificates SET subject = 'else@example.com' WHERE serial = 1`,
+			`UPDATE certificates SET serial = 99 WHERE serial = 2`,
+			`UPDATE certificates SET profile = 'host' WHERE serial = 2`,
+			`UPDATE certificates SET key_print = 'x' WHERE serial = 2`,
+			`UPDATE certificates SET valid_after = 0 WHERE serial = 2`,
+			`UPDATE certificates SET valid_before = 1 WHERE serial = 1`,
+			`UPDATE certificates SET reserved = 1 WHERE serial = 2`,
+			`UPDATE certificates SET certificate = NULL WHERE serial = 1`,
+			`UPDATE certificates SET certificate = CAST('other' AS BYTEA) WHERE serial = 1`,
+			`UPDATE certificates SET certificate = CAST('other' AS BYTEA), subject = 'x' WHERE serial = 2`,
+			`UPDATE certificates SET revoked = 0 WHERE serial = 1`,
+			`UPDATE certificates SET revoked = revoked + 1 WHERE serial = 1`,
+			`INSERT INTO certificates (serial, profile, subject, key_print, valid_after, valid_before, reserved)
+				VALUES (0, 'login', 'x', 'x', 0, 0, 0)`,
+			`INSERT INTO certificates (serial, profile, subject, key_print, valid_after, valid_before, reserved)
+				VALUES (1, 'login', 'x', 'x', 0, 0, 0)`,
+			`DELETE FROM sessions WHERE id = 'live'`,
+			`UPDATE sessions SET identity = 'x', ended = 1 WHERE id = 'live'`,
+			`UPDATE sessions SET bytes = 1 WHERE id = 'live'`,
+			`UPDATE sessions SET ended = 0 WHERE id = 'ended'`,
+			`UPDATE sessions SET ended_as = 'x' WHERE id = 'ended'`,
+			`UPDATE policies SET files = '{}'`,
+			`DELETE FROM policies`,
+			`UPDATE counters SET serial = serial - 1`,
+			`UPDATE counters SET state = 0`,
+			`DELETE FROM counters`,
+			`INSERT INTO counters (one, serial, state) VALUES (2, 0, 0)`,
+			`UPDATE identities SET subject = 'x'`,
+			`DELETE FROM identities`,
+		}
+		if s.read.db == sqliteDialect {
+			attempts = append(attempts,
+				`INSERT OR REPLACE INTO certificates (serial, profile, subject, key_print, valid_after, valid_before, reserved)
+					VALUES (1, 'login', 'x', 'x', 0, 0, 0)`,
+				`UPDATE OR REPLACE certificates SET serial = 1 WHERE serial = 2`,
+				`INSERT OR REPLACE INTO counters (one, serial, state) VALUES (1, 0, 0)`,
+			)
+		} else {
+			attempts = append(attempts, `TRUNCATE certificates CASCADE`, `TRUNCATE sessions`, `TRUNCATE policies`,
+				`TRUNCATE counters`, `TRUNCATE identities`)
+		}
+		before := dump(t, s)
+		for _, query := range attempts {
+			err := s.alone(t.Context(), func(t *tx) error {
+				_, err := t.exec(query)
+				return err
+			})
+			if err == nil {
+				t.Errorf("%s: was done", query)
+			}
+		}
+		if after := dump(t, s); after != before {
+			t.Errorf("before:\n%s\nafter:\n%s", before, after)
+		}
+	}},
+	{"connections that read cannot write", func(t *testing.T, s *Store) {
+		if _, err := s.row(t.Context(), nil, `UPDATE counters SET state = state + 1`); err == nil {
+			t.Fatal("a reader wrote")
+		}
+	}},
+}
+
+// dump is everything that counts as evidence, as text.
+func dump(t testing.TB, s *Store) string {
+	t.Helper()
+	var all strings.Builder
+	for _, query := range []string{
+		`SELECT serial || ' ' || profile || ' ' || subject || ' ' || key_print || ' ' || valid_after || ' ' ||
+			valid_before || ' ' || reserved || ' ' || coalesce(length(certificate), -1) || ' ' || revoked
+			FROM certificates ORDER BY serial`,
+		`SELECT id || ' ' || identity || ' ' || ended || ' ' || ended_as || ' ' || bytes FROM sessions ORDER BY id`,
+		`SELECT revision || files FROM policies ORDER BY revision`,
+		`SELECT serial || ' ' || state FROM counters`,
+		`SELECT name || ' ' || issuer || ' ' || subject FROM identities ORDER BY name`,
+	} {
+		err := s.each(t.Context(), func(r scanner) error {
+			var line string
+			err := r.Scan(&line)
+			all.WriteString(line + "\n")
+			return err
+		}, query)
+		ok(t, err)
+	}
+	return all.String()
+}

@@ -1,3 +1,0 @@
-package store
-
-var enrolPromises, nodePromises, sessionPromises, policyPromises, evidencePromises, batchPromises []promise
