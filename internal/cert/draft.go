@@ -2,6 +2,7 @@ package cert
 
 import (
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -12,6 +13,7 @@ import (
 // issuance token.)
 type Draft struct {
 	profile Profile
+	limit   time.Duration
 	cert    *ssh.Certificate
 	signed  []byte
 	used    atomic.Bool
@@ -24,11 +26,11 @@ func Prepare(r Request, nonce []byte, ca ssh.PublicKey) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkAuthority(ca); err != nil {
+	if err := CheckAuthority(ca); err != nil {
 		return nil, err
 	}
 	c.Nonce, c.SignatureKey = nonce, ca
-	d := &Draft{profile: r.Profile(), cert: c, signed: signedBytes(c)}
+	d := &Draft{profile: r.Profile(), limit: r.Limit(), cert: c, signed: signedBytes(c)}
 
 	// The lint reads a whole certificate. What stands after the signed bytes is
 	// the signature alone; an empty one of the right form completes them.
@@ -62,3 +64,14 @@ func (d *Draft) Sign(sign func(data []byte) (*ssh.Signature, error)) (*ssh.Certi
 	d.cert.Signature = sig
 	return d.cert, nil
 }
+
+// Serial of the draft.
+func (d *Draft) Serial() uint64 { return d.cert.Serial }
+
+// Validity is the draft's, from the first to the second.
+func (d *Draft) Validity() (after, before time.Time) {
+	return time.Unix(int64(d.cert.ValidAfter), 0), time.Unix(int64(d.cert.ValidBefore), 0)
+}
+
+// Limit is what the profile allows the draft's request, see Request.
+func (d *Draft) Limit() time.Duration { return d.limit }

@@ -58,7 +58,7 @@ func Lint(p Profile, blob []byte, ca ssh.PublicKey) (*ssh.Certificate, error) {
 	if _, err := Read(p, c); err != nil {
 		return nil, err
 	}
-	if err := checkAuthority(ca); err != nil {
+	if err := CheckAuthority(ca); err != nil {
 		return nil, err
 	}
 	if !sameKey(c.SignatureKey, ca) {
@@ -102,10 +102,10 @@ func body(c *ssh.Certificate) []byte {
 	return bare.Marshal()
 }
 
-// checkAuthority refuses what can be no CA key: nothing, a certificate (the
+// CheckAuthority refuses what can be no CA key: nothing, a certificate (the
 // class of CVE-2025-49825), and keys whose signatures a profile has no place
 // for.
-func checkAuthority(ca ssh.PublicKey) error {
+func CheckAuthority(ca ssh.PublicKey) error {
 	if ca == nil {
 		return invalid("there is no CA key")
 	}

@@ -106,7 +106,7 @@ func verify(p Profile, c *ssh.Certificate, cas []ssh.PublicKey) error {
 	if err := CheckKey(p, c.Key); err != nil {
 		return invalid("%s", fault.Of(err).Text)
 	}
-	if err := checkAuthority(c.SignatureKey); err != nil {
+	if err := CheckAuthority(c.SignatureKey); err != nil {
 		return err
 	}
 	if size := len(c.Marshal()); size > MaxSize {

@@ -1,0 +1,3 @@
+package signer
+
+func fenced(args []string) int { return 0 }
