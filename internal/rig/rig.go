@@ -41,7 +41,7 @@ func Need(t T, program, pkg string) string {
 	if os.Geteuid() != 0 {
 		t.Fatalf("%s is not installed: apt-get install %s", program, pkg)
 	}
-	install(t, pkg)
+	Install(t, pkg)
 	path := find(program)
 	if path == "" {
 		t.Fatalf("package %s did not bring %s", pkg, program)
@@ -67,9 +67,9 @@ func isExecutable(path string) bool {
 	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
 }
 
-// install runs apt-get under a lock that all test processes share: they would
+// Install runs apt-get for pkg under a lock that all test processes share: they would
 // trip over dpkg's own lock otherwise.
-func install(t T, pkg string) {
+func Install(t T, pkg string) {
 	t.Helper()
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "sallyport-rig.apt.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
