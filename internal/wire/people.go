@@ -130,6 +130,11 @@ const (
 	WayMenu    Way = "menu"    // ssh proxy
 )
 
+// Valid says whether w is one of the four.
+func (w Way) Valid() bool {
+	return w == WayConnect || w == WayJump || w == WayName || w == WayMenu
+}
+
 // SessionFilter narrows a listing; zero fields do not narrow.
 type SessionFilter struct {
 	Identity id.Identity
