@@ -78,31 +78,6 @@ func (b *bench) targets() []target {
 	return b.cmp
 }
 
-// child is the pid of a part that `sallyport up` started.
-func (b *bench) child(part string) int {
-	entries, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		b.Fatalf("%v", err)
-	}
-	for _, path := range entries {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue // ended in between
-		}
-		var pid, parent int
-		fmt.Sscanf(string(stat), "%d", &pid)
-		if _, err := fmt.Sscanf(string(stat[bytes.LastIndexByte(stat, ')')+4:]), "%d", &parent); err != nil || parent != b.world.Up.Cmd.Process.Pid {
-			continue
-		}
-		line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
-		if args := bytes.Split(line, []byte{0}); len(args) > 1 && string(args[1]) == part {
-			return pid
-		}
-	}
-	b.Fatalf("sallyport up has no %s", part)
-	return 0
-}
-
 // resident is a process' resident memory in bytes, VmRSS of proc(5).
 func (b *bench) resident(pid int) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

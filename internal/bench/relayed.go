@@ -119,7 +119,7 @@ func connect(b *bench) error {
 // sshd share the machine, so wall time would measure them.
 func connections(b *bench) error {
 	b.up()
-	pid := b.child("proxy")
+	pid := b.world.Child("proxy")
 	dial, err := b.dialer()
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func connections(b *bench) error {
 func idle(b *bench) error {
 	b.up()
 	const sessions = 2000
-	pid := b.child("proxy")
+	pid := b.world.Child("proxy")
 	dial, err := b.dialer()
 	if err != nil {
 		return err

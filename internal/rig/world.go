@@ -1,6 +1,8 @@
 package rig
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +63,31 @@ func (w *World) Start() {
 		}
 		return strings.Contains(w.Up.Log.String(), "Sallyport is up")
 	})
+}
+
+// Child is the pid of a part that `sallyport up` runs: "ca" or "proxy".
+func (w *World) Child(part string) int {
+	w.t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		w.t.Fatalf("%v", err)
+	}
+	for _, path := range all {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // ended in between
+		}
+		var pid, parent int
+		var state byte
+		fmt.Sscanf(string(stat), "%d", &pid)
+		fmt.Sscanf(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " %c %d", &state, &parent)
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+		if args := bytes.Split(line, []byte{0}); parent == w.Up.Cmd.Process.Pid && len(args) > 1 && string(args[1]) == part {
+			return pid
+		}
+	}
+	w.t.Fatalf("sallyport up has no %s", part)
+	return 0
 }
 
 // Home is the home of one of People, made at the first call, not yet logged in.
