@@ -110,6 +110,7 @@ func must(t *testing.T, err error) {
 }
 
 func TestEveryChangeIsAppliedAsAWhole(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "a.yaml", role("a"))
 	put(t, dir, "notes.txt", "not a policy")
@@ -127,6 +128,7 @@ func TestEveryChangeIsAppliedAsAWhole(t *testing.T) {
 }
 
 func TestAFileThatIsWrittenInPiecesIsAppliedOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "a.yaml", role("a"))
 	b := watch(t, dir)
@@ -145,6 +147,7 @@ func TestAFileThatIsWrittenInPiecesIsAppliedOnce(t *testing.T) {
 }
 
 func TestABrokenFolderKeepsTheLastGoodPolicyAndSaysSo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "a.yaml", role("a"))
 	b := watch(t, dir)
@@ -176,6 +179,7 @@ func TestABrokenFolderKeepsTheLastGoodPolicyAndSaysSo(t *testing.T) {
 }
 
 func TestAProblemIsSaidOnceAndNotAtEveryLook(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "a.yaml", "rule: x\n")
 	b := watch(t, dir)
@@ -189,6 +193,7 @@ func TestAProblemIsSaidOnceAndNotAtEveryLook(t *testing.T) {
 }
 
 func TestWhatFailsForAWhileIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "a.yaml", role("a"))
 	b := watch(t, dir)
@@ -205,6 +210,7 @@ func TestWhatFailsForAWhileIsTriedAgain(t *testing.T) {
 // TestTheLinksOfKubernetesAreFollowed builds what a mounted ConfigMap looks like
 // and updates it as the kubelet does (atomic_writer.go).
 func TestTheLinksOfKubernetesAreFollowed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	version := func(name, text string) {
 		must(t, os.Mkdir(filepath.Join(dir, name), 0o700))
@@ -224,6 +230,7 @@ func TestTheLinksOfKubernetesAreFollowed(t *testing.T) {
 }
 
 func TestAFolderThatIsReplacedIsFollowed(t *testing.T) {
+	t.Parallel()
 	above := t.TempDir()
 	dir := filepath.Join(above, "policy")
 	folder := func(name, text string) string {
@@ -251,6 +258,7 @@ func TestAFolderThatIsReplacedIsFollowed(t *testing.T) {
 }
 
 func TestAFolderThatIsNotThereYetIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "policy")
 	b := watch(t, dir)
 	b.expectProblem("does not exist")
@@ -260,6 +268,7 @@ func TestAFolderThatIsNotThereYetIsWaitedFor(t *testing.T) {
 }
 
 func TestAnEndDuringApplyIsNoProblem(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "a.yaml", role("a"))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -276,6 +285,7 @@ func TestAnEndDuringApplyIsNoProblem(t *testing.T) {
 }
 
 func TestReadTakesOneFileByItsName(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "policy", role("a"))
 	files, err := Read(filepath.Join(dir, "policy"))
@@ -288,6 +298,7 @@ func TestReadTakesOneFileByItsName(t *testing.T) {
 }
 
 func TestADigestTellsNamesFromTexts(t *testing.T) {
+	t.Parallel()
 	a := digest(map[string]string{"a": "1 b 1 c"})
 	b := digest(map[string]string{"a": "1", "b": "c"})
 	if a == b || a == digest(nil) || a != digest(map[string]string{"a": "1 b 1 c"}) {
