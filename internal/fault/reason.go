@@ -65,4 +65,5 @@ const (
 	CAAway         Reason = "ca_away"
 	StoreAway      Reason = "store_away"
 	ClockSkew      Reason = "clock_skew"
+	SessionExpired Reason = "session_expired" // the time that the role gives is over
 )
