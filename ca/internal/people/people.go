@@ -1,0 +1,139 @@
+// Package people is the people's door: discovery, login, and everything that a
+// person asks once they hold a login certificate. Its table of routes (routes)
+// is the list of what can be asked, and by whom.
+//
+// # Promises
+//
+// But for discovery, the installer and the login itself, every request is signed
+// by a login key whose certificate is valid and not revoked, for this door's
+// host, within two minutes, and is taken once. Who is an admin or an auditor is
+// decided anew for each request. Sessions are shown to auditors and to the
+// person they are of.
+package people
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport-ssh/sallyport/ca/internal/directory"
+	"github.com/sallyport-ssh/sallyport/ca/internal/door"
+	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
+	"github.com/sallyport-ssh/sallyport/ca/internal/idtoken"
+	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/id"
+	"github.com/sallyport-ssh/sallyport/internal/store"
+	"github.com/sallyport-ssh/sallyport/internal/wire"
+)
+
+// Config is what the door stands on. All pointers are required.
+type Config struct {
+	Store     *store.Store
+	Directory *directory.Directory
+	Issuer    *issue.Issuer
+	Tokens    *idtoken.Verifier
+	Holders   *holder.Checker
+	SessionCA []ssh.PublicKey // for the lines that AddNode prints
+
+	URL         *url.URL       // the door as people address it
+	BehindProxy bool           // the client's address stands in X-Forwarded-For
+	Discovery   wire.Discovery // without proxies and time, which change
+
+	Admins, Auditors Named
+
+	LoginLifetime time.Duration
+	RenewWithin   time.Duration // after the end of the old certificate
+	SourceAddress bool          // bind login certificates to the person's address
+
+	Recordings string // directory
+	PolicyDir  string // where the policy comes from; "" lets admins apply it here
+	Executable string // of this program, for the installer
+
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Named are people that the configuration names.
+type Named struct {
+	Groups     []string
+	Identities []string
+}
+
+// Caller is who stands before the door. For routes that anyone may call only
+// From is set.
+type Caller struct {
+	holder.Holder
+	Certificate *ssh.Certificate
+	From        netip.Addr
+	Admin       bool
+	Auditor     bool
+}
+
+// Name is the caller's identity, "" for anyone.
+func (c Caller) Name() id.Identity { return c.Identity.Name }
+
+type people struct {
+	Config
+	gate *gate
+}
+
+type call = door.Call[Caller]
+
+// New makes the door's handler.
+func New(c Config) (http.Handler, error) {
+	p := newPeople(c)
+	return door.New(p.routes(), p.gate, c.Log)
+}
+
+func newPeople(c Config) *people {
+	p := &people{Config: c}
+	p.gate = &gate{people: p, seen: newReplays(c.Now)}
+	return p
+}
+
+// Limits of bodies, in bytes.
+const (
+	small    = 16 << 10
+	tokens   = 128 << 10 // an ID token and an access token, each up to 48 KiB
+	policies = 6 << 20   // policy.Load takes 4 MiB; JSON escapes some
+)
+
+func (p *people) routes() []door.Route[Caller] {
+	return []door.Route[Caller]{
+		{Method: "GET", Path: wire.PathDiscovery, Who: door.Anyone, Handle: door.Answers(p.discovery)},
+		{Method: "GET", Path: wire.PathHealth, Who: door.Anyone, Quiet: true, Handle: door.Answers(p.health)},
+		{Method: "GET", Path: wire.PathInstall, Who: door.Anyone, Handle: p.install},
+		{Method: "GET", Path: wire.PathBinary, Who: door.Anyone, Handle: p.binary},
+
+		{Method: "POST", Path: wire.PathLogin, Who: door.Anyone, Limit: tokens, Handle: door.Takes(p.login)},
+		{Method: "POST", Path: wire.PathRenew, Who: door.Anyone, Limit: tokens, Handle: door.Takes(p.renew)},
+		{Method: "POST", Path: wire.PathLogout, Who: door.Person, Handle: door.Answers(p.logout)},
+
+		{Method: "GET", Path: wire.PathNodes, Who: door.Person, Handle: door.Answers(p.reachable)},
+		{Method: "GET", Path: wire.PathSessions, Who: door.Person, Handle: door.Answers(p.sessions)},
+		{Method: "GET", Path: wire.PathSession, Who: door.Person, Handle: door.Answers(p.session)},
+		{Method: "GET", Path: wire.PathRecording, Who: door.Person, Handle: p.recording},
+
+		{Method: "GET", Path: wire.PathPolicy, Who: door.Admin, Handle: door.Answers(p.policy)},
+		{Method: "PUT", Path: wire.PathPolicy, Who: door.Admin, Limit: policies, Handle: door.Takes(p.applyPolicy)},
+		{Method: "POST", Path: wire.PathPolicyExplain, Who: door.Admin, Limit: 2 * small, Handle: door.Takes(p.explain)},
+
+		{Method: "GET", Path: wire.PathAdminNodes, Who: door.Admin, Handle: door.Answers(p.nodes)},
+		{Method: "POST", Path: wire.PathAdminNodes, Who: door.Admin, Limit: 2 * small, Handle: door.Takes(p.addNode)},
+		{Method: "PATCH", Path: wire.PathAdminNode, Who: door.Admin, Limit: 2 * small, Handle: door.Takes(p.setNode)},
+		{Method: "DELETE", Path: wire.PathAdminNode, Who: door.Admin, Handle: door.Answers(p.removeNode)},
+
+		{Method: "GET", Path: wire.PathAdminTokens, Who: door.Admin, Handle: door.Answers(p.tokens)},
+		{Method: "POST", Path: wire.PathAdminTokens, Who: door.Admin, Limit: small, Handle: door.Takes(p.newToken)},
+		{Method: "DELETE", Path: wire.PathAdminToken, Who: door.Admin, Handle: door.Answers(p.deleteToken)},
+	}
+}
+
+func badRequest(format string, args ...any) *fault.Error {
+	return fault.New(fault.Invalid, fault.BadRequest, format, args...)
+}
