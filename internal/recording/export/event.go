@@ -1,0 +1,120 @@
+// Package export makes of a recording what other programs read: asciicast of
+// both versions, which every asciinema player takes, and a plain transcript.
+//
+// An export is for eyes and never evidence: asciicast is JSON, so bytes that are
+// no UTF-8 become U+FFFD there, and only there. Runes that two frames share are
+// put together first.
+//
+// The package is pure: no network, no database, no clock.
+package export
+
+import (
+	"bytes"
+	"io"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/sallyport-ssh/sallyport/internal/recording"
+)
+
+// Code says what an event is; the values are asciicast's.
+type Code string
+
+const (
+	Output Code = "o" // Data went to the person's screen
+	Input  Code = "i" // Data came from the person
+	Resize Code = "r" // the terminal has Columns and Rows now
+	Marker Code = "m" // Data is a label
+	Exit   Code = "x" // Data is the exit status, or the signal's name
+)
+
+// Event is a moment at one channel as a person would have seen it.
+type Event struct {
+	At      time.Duration
+	Code    Code
+	Data    []byte // valid until the next event
+	Stderr  bool   // of an Output: it came apart, as stderr
+	Columns int
+	Rows    int
+}
+
+// Events yields the events of one channel; what the proxy said for the whole
+// connection is among them. An error ends them.
+func Events(frames recording.Frames, channel uint32) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		terminal := false
+		for {
+			f, err := frames.Next()
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			if f.Channel != channel && !(f.Channel == 0 && f.Kind == recording.KindNotice) {
+				continue
+			}
+			e, ok, err := event(f, &terminal)
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			if ok && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// event makes an event of f; ok is false where there is none to see.
+func event(f recording.Frame, terminal *bool) (e Event, ok bool, err error) {
+	e = Event{At: f.At, Data: f.Payload}
+	switch f.Kind {
+	case recording.KindOutput, recording.KindStderr:
+		e.Code, e.Stderr = Output, f.Kind == recording.KindStderr
+		if !*terminal {
+			e.Data = returns(f.Payload)
+		}
+		return e, true, nil
+	case recording.KindInput:
+		e.Code = Input
+		return e, true, nil
+	case recording.KindNotice:
+		e.Code = Output
+		e.Data = returns(f.Payload)
+		return e, true, nil
+	case recording.KindRequest:
+		var r recording.Request
+		if err := f.Decode(&r); err != nil {
+			return e, false, err
+		}
+		e, ok = request(f.At, r, terminal)
+		return e, ok, nil
+	}
+	return e, false, nil
+}
+
+func request(at time.Duration, r recording.Request, terminal *bool) (Event, bool) {
+	if r.Type == "pty-req" {
+		*terminal = true
+	}
+	if columns, rows, ok := r.Size(); ok {
+		return Event{At: at, Code: Resize, Columns: columns, Rows: rows}, true
+	}
+	if status, ok := r.ExitStatus(); ok && r.From == recording.Node {
+		return Event{At: at, Code: Exit, Data: strconv.AppendUint(nil, uint64(status), 10)}, true
+	}
+	switch r.Type {
+	case "shell", "exec", "subsystem", "signal", "exit-signal":
+		return Event{At: at, Code: Marker, Data: []byte(r.String())}, true
+	}
+	return Event{}, false
+}
+
+// returns does what a terminal's line discipline would have done to the output
+// of a program that had none (termios(3), ONLCR).
+func returns(b []byte) []byte {
+	return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))
+}
