@@ -1,10 +1,15 @@
 package cert
 
 import (
+	"bytes"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
 
 // A Draft is a certificate that was derived and linted, and may be signed once.
@@ -30,20 +35,26 @@ func Prepare(r Request, nonce []byte, ca ssh.PublicKey) (*Draft, error) {
 		return nil, err
 	}
 	c.Nonce, c.SignatureKey = nonce, ca
-	d := &Draft{profile: r.Profile(), limit: r.Limit(), cert: c, signed: signedBytes(c)}
+	d := &Draft{profile: r.Profile(), limit: r.Limit(), cert: c, signed: encodeSigned(c)}
 
 	// The lint reads a whole certificate. What stands after the signed bytes is
 	// the signature alone; an empty one of the right form completes them.
-	blank := ssh.Marshal(struct{ Signature []byte }{ssh.Marshal(&ssh.Signature{Format: ca.Type()})})
-	back, err := Parse(append(d.signed[:len(d.signed):len(d.signed)], blank...))
+	blank := appendSignature(slices.Clip(d.signed), &ssh.Signature{Format: ca.Type()})
+	back, err := parse(blank)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := Read(d.profile, back); err != nil {
+	again, err := fields(d.profile, back)
+	if err != nil {
 		return nil, err
 	}
-	if err := Equal(d.profile, c, back); err != nil {
+	want, err := again.Derive()
+	if err != nil {
 		return nil, err
+	}
+	want.Nonce, want.SignatureKey = back.Nonce, back.SignatureKey
+	if len(nonce) != nonceSize || !bytes.Equal(encodeSigned(want), d.signed) {
+		return nil, errOther
 	}
 	return d, nil
 }
@@ -52,17 +63,16 @@ func Prepare(r Request, nonce []byte, ca ssh.PublicKey) (*Draft, error) {
 func (d *Draft) Profile() Profile { return d.profile }
 
 // Sign has sign make the signature over the draft's bytes and returns the
-// certificate. The second call fails, also after a first that failed.
-func (d *Draft) Sign(sign func(data []byte) (*ssh.Signature, error)) (*ssh.Certificate, error) {
-	if d == nil || d.used.Swap(true) || d.cert == nil {
-		return nil, refuse("", "a draft is signed once")
+// certificate's wire form. The second call fails, also after a first that failed.
+func (d *Draft) Sign(sign func(data []byte) (*ssh.Signature, error)) ([]byte, error) {
+	if d == nil || d.cert == nil || d.used.Swap(true) {
+		return nil, fault.New(fault.Internal, fault.ProfileRefused, "a draft is signed once")
 	}
 	sig, err := sign(d.signed)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sign a %s certificate: %w", d.profile, err)
 	}
-	d.cert.Signature = sig
-	return d.cert, nil
+	return appendSignature(d.signed, sig), nil
 }
 
 // Serial of the draft.

@@ -8,27 +8,48 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
 
-// Read reads c back into a request of profile p: ReadLogin, ReadSession or
-// ReadHost.
+// Read reads c back into the request of profile p that derives to it: ReadLogin,
+// ReadSession or ReadHost.
 func Read(p Profile, c *ssh.Certificate) (Request, error) {
-	if c == nil {
-		return nil, refuse(p, "there is none")
+	r, err := fields(p, c)
+	if err != nil {
+		return nil, err
 	}
+	return r, same(r, c)
+}
+
+func fields(p Profile, c *ssh.Certificate) (r Request, err error) {
 	switch p {
 	case LoginProfile:
-		return ReadLogin(c)
+		r, err = loginFields(c)
 	case SessionProfile:
-		return ReadSession(c)
+		r, err = sessionFields(c)
 	case HostProfile:
-		return ReadHost(c)
+		r, err = hostFields(c)
+	default:
+		return nil, refuse(p, "there is no such profile")
 	}
-	return nil, refuse(p, "no profile is called %q", string(p))
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Parse reads exactly one certificate from its wire form, and refuses what is
 // not written the one way that it can be: trailing bytes, options out of order,
 // numbers with leading zeros. Two readers can then not differ about it.
 func Parse(blob []byte) (*ssh.Certificate, error) {
+	c, err := parse(blob)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(c.Marshal(), blob) {
+		return nil, invalid("the certificate is not in its canonical form")
+	}
+	return c, nil
+}
+
+func parse(blob []byte) (*ssh.Certificate, error) {
 	if len(blob) > MaxSize {
 		return nil, invalid("the certificate is larger than %d bytes", MaxSize)
 	}
@@ -40,9 +61,6 @@ func Parse(blob []byte) (*ssh.Certificate, error) {
 	if !ok {
 		return nil, invalid("a plain %s key is no certificate", key.Type())
 	}
-	if !bytes.Equal(c.Marshal(), blob) {
-		return nil, invalid("the certificate is not in its canonical form")
-	}
 	return c, nil
 }
 
@@ -51,56 +69,76 @@ func Parse(blob []byte) (*ssh.Certificate, error) {
 // Faults have reason certificate_invalid where the bytes are no certificate or
 // the signature is wrong, and profile_refused or key_refused otherwise.
 func Lint(p Profile, blob []byte, ca ssh.PublicKey) (*ssh.Certificate, error) {
-	c, err := Parse(blob)
+	c, err := parse(blob)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := Read(p, c); err != nil {
+	r, err := fields(p, c)
+	if err != nil {
 		return nil, err
 	}
-	if err := CheckAuthority(ca); err != nil {
+	want, err := r.Derive()
+	if err != nil {
 		return nil, err
+	}
+	return c, check(want, c, blob, ca)
+}
+
+// Check is Lint for who asked for the certificate, and so knows r: it must be
+// what r derives to, and nothing that another request would.
+func Check(r Request, blob []byte, ca ssh.PublicKey) (*ssh.Certificate, error) {
+	want, err := r.Derive()
+	if err != nil {
+		return nil, err
+	}
+	c, err := parse(blob)
+	if err != nil {
+		return nil, err
+	}
+	return c, check(want, c, blob, ca)
+}
+
+// check compares the bytes of c, which blob is, with those of want under c's
+// nonce and signature, and verifies the signature by ca.
+func check(want, c *ssh.Certificate, blob []byte, ca ssh.PublicKey) error {
+	if err := CheckAuthority(ca); err != nil {
+		return err
 	}
 	if !sameKey(c.SignatureKey, ca) {
-		return nil, invalid("another CA signed the certificate")
+		return invalid("another CA signed the certificate")
 	}
-	return c, checkSignature(c)
+	if len(c.Nonce) != nonceSize {
+		return errOther
+	}
+	want.Nonce, want.SignatureKey, want.Signature = c.Nonce, ca, c.Signature
+	signed := encodeSigned(want)
+	if !bytes.Equal(appendSignature(signed, c.Signature), blob) {
+		return errOther
+	}
+	return checkSignature(c, signed)
 }
 
 // same derives r again, and refuses c if anything but the nonce, CA key and
-// signature differs. The nonce's length is the signer's to choose, and it
-// chooses 32.
-func same(p Profile, r Request, c *ssh.Certificate) error {
+// signature differs. The nonce's value is the signer's to choose.
+func same(r Request, c *ssh.Certificate) error {
 	want, err := r.Derive()
 	if err != nil {
 		return err
 	}
-	if len(c.Nonce) != nonceSize {
-		return refuse(p, "its nonce has %d bytes and not %d", len(c.Nonce), nonceSize)
+	if c.SignatureKey == nil {
+		return errOther
 	}
-	return Equal(p, want, c)
-}
-
-// Equal refuses got if it differs from want in anything but Nonce, SignatureKey
-// and Signature.
-func Equal(p Profile, want, got *ssh.Certificate) error {
-	if !bytes.Equal(body(want), body(got)) {
-		return refuse(p, "it carries more, less or other than its profile derives")
+	want.Nonce, want.SignatureKey, want.Signature = c.Nonce, c.SignatureKey, c.Signature
+	if len(c.Nonce) != nonceSize || !bytes.Equal(encodeSigned(want), encodeSigned(c)) {
+		return errOther
 	}
 	return nil
 }
 
-// noKey stands where a certificate has no CA key yet, for Marshal needs one.
-type noKey struct{ ssh.PublicKey }
-
-func (noKey) Marshal() []byte { return nil }
-
-// body is the wire form of c without nonce, CA key and signature.
-func body(c *ssh.Certificate) []byte {
-	bare := *c
-	bare.Nonce, bare.SignatureKey, bare.Signature = nil, noKey{}, nil
-	return bare.Marshal()
-}
+// errOther is the fault of a certificate that no request, or not the one at
+// hand, derives to.
+var errOther = fault.New(fault.Invalid, fault.ProfileRefused,
+	"the certificate carries more, less or other than its profile derives")
 
 // CheckAuthority refuses what can be no CA key: nothing, a certificate (the
 // class of CVE-2025-49825), and keys whose signatures a profile has no place
@@ -119,24 +157,15 @@ func CheckAuthority(ca ssh.PublicKey) error {
 	return invalid("a key of type %s is no CA key", ca.Type())
 }
 
-// checkSignature verifies c's signature by c.SignatureKey.
-func checkSignature(c *ssh.Certificate) error {
+// checkSignature verifies c's signature over signed, by c.SignatureKey.
+func checkSignature(c *ssh.Certificate, signed []byte) error {
 	if c.Signature == nil || len(c.Signature.Rest) > 0 {
 		return invalid("the certificate's signature is malformed")
 	}
-	if err := c.SignatureKey.Verify(signedBytes(c), c.Signature); err != nil {
+	if err := c.SignatureKey.Verify(signed, c.Signature); err != nil {
 		return invalid("the certificate's signature is wrong").Because(err)
 	}
 	return nil
-}
-
-// signedBytes is the part of c's wire form that the signature covers: all but
-// the signature, which stands last as a string (PROTOCOL.certkeys).
-func signedBytes(c *ssh.Certificate) []byte {
-	bare := *c
-	bare.Signature = nil
-	blob := bare.Marshal()
-	return blob[:len(blob)-4]
 }
 
 func sameKey(a, b ssh.PublicKey) bool {

@@ -89,6 +89,18 @@ func (r Login) Derive() (*ssh.Certificate, error) {
 // ReadLogin reads the request back that c was derived from. It proves nothing
 // about c's signature, CA or time: that is VerifyLogin.
 func ReadLogin(c *ssh.Certificate) (Login, error) {
+	r, err := loginFields(c)
+	if err != nil {
+		return Login{}, err
+	}
+	return r, same(r, c)
+}
+
+// loginFields is ReadLogin without the check that c has nothing else.
+func loginFields(c *ssh.Certificate) (Login, error) {
+	if c == nil {
+		return Login{}, refuse(LoginProfile, "there is none")
+	}
 	var r Login
 	values, err := readKeyID(c.KeyId, "identity", "login")
 	if err != nil {
@@ -105,5 +117,5 @@ func ReadLogin(c *ssh.Certificate) (Login, error) {
 		}
 	}
 	_, r.VerifyRequired = c.CriticalOptions[optVerifyRequired]
-	return r, same(LoginProfile, r, c)
+	return r, nil
 }

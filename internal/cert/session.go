@@ -121,6 +121,18 @@ func (r Session) checkNames() error {
 // ReadSession reads the request back that c was derived from. It proves nothing
 // about c's signature, CA or time.
 func ReadSession(c *ssh.Certificate) (Session, error) {
+	r, err := sessionFields(c)
+	if err != nil {
+		return Session{}, err
+	}
+	return r, same(r, c)
+}
+
+// sessionFields is ReadSession without the check that c has nothing else.
+func sessionFields(c *ssh.Certificate) (Session, error) {
+	if c == nil {
+		return Session{}, refuse(SessionProfile, "there is none")
+	}
 	const p = SessionProfile
 	values, err := readKeyID(c.KeyId, "session", "identity", "policy")
 	if err != nil {
@@ -149,5 +161,5 @@ func ReadSession(c *ssh.Certificate) (Session, error) {
 	_, r.PTY = c.Extensions[extPTY]
 	_, r.AgentForwarding = c.Extensions[extAgentForwarding]
 	_, r.PortForwarding = c.Extensions[extPortForwarding]
-	return r, same(p, r, c)
+	return r, nil
 }

@@ -109,13 +109,14 @@ func verify(p Profile, c *ssh.Certificate, cas []ssh.PublicKey) error {
 	if err := CheckAuthority(c.SignatureKey); err != nil {
 		return err
 	}
-	if size := len(c.Marshal()); size > MaxSize {
+	signed := encodeSigned(c)
+	if len(signed)+len(appendSignature(nil, c.Signature)) > MaxSize {
 		return invalid("the certificate is larger than %d bytes", MaxSize)
 	}
 	if !slices.ContainsFunc(cas, func(ca ssh.PublicKey) bool { return sameKey(ca, c.SignatureKey) }) {
 		return invalid("another CA signed the certificate")
 	}
-	return checkSignature(c)
+	return checkSignature(c, signed)
 }
 
 // checkTime says which clock is meant, because the usual cause is a wrong one.

@@ -32,10 +32,10 @@ func newEngine(source KeySource, log *slog.Logger) (*engine, error) {
 	return &engine{public: source.Public(), cas: cas, now: time.Now, log: log}, nil
 }
 
-// sign makes the certificate that r asks for, or refuses. It is one straight
+// sign makes the certificate that r asks for, in its wire form, or refuses. It is one straight
 // procedure; nothing after step 3 can be reached with a request that a step
 // before would have refused.
-func (e *engine) sign(r cert.Request) (*ssh.Certificate, error) {
+func (e *engine) sign(r cert.Request) ([]byte, error) {
 	// 1. The key of the request's profile, and no other.
 	ca, ok := e.cas[r.Profile()]
 	if !ok {

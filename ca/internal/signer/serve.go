@@ -115,7 +115,7 @@ func (c *connection) signAll() {
 			c.send(appendFrame(nil, msgRefusal, &refusalMsg{requestID, string(f.Reason), f.Text}))
 			continue
 		}
-		c.send(appendFrame(nil, msgCertificate, &certificateMsg{requestID, signed.Marshal()}))
+		c.send(appendFrame(nil, msgCertificate, &certificateMsg{requestID, signed}))
 	}
 }
 
