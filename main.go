@@ -21,8 +21,12 @@ type part struct {
 	run         cli.Run
 }
 
+// people are the commands of the person's side, admins' and auditors' among
+// them.
+var people = []part{}
+
 // parts in the order in which help lists them.
-var parts = []part{}
+func parts() []part { return append(append([]part{}, servers...), people...) }
 
 func main() {
 	env := cli.OS()
@@ -34,14 +38,14 @@ func main() {
 
 func dispatch(ctx context.Context, env cli.Env, args []string) error {
 	if len(args) > 0 {
-		for _, p := range parts {
+		for _, p := range parts() {
 			if p.name == args[0] {
 				return p.run(ctx, env, args[1:])
 			}
 		}
 	}
 	fmt.Fprintf(env.Stderr, "sallyport %s\n", version)
-	for _, p := range parts {
+	for _, p := range parts() {
 		fmt.Fprintf(env.Stderr, "  %-10s %s\n", p.name, p.about)
 	}
 	return &cli.Exit{Status: 2, Silent: true}
