@@ -76,3 +76,11 @@ func load(files map[string]string) ([]rule, error) {
 	}
 	return rules, nil
 }
+
+// Len is the number of roles.
+func (p *Policy) Len() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.rules)
+}
