@@ -203,6 +203,13 @@ func TestLinesAndColumnsAreTheFilesOwn(t *testing.T) {
 	}
 }
 
+func TestACheckWithoutAFileIsShownAsItIs(t *testing.T) {
+	f := fault.Of((&door{Listen: "x", Limit: -1}).Check())
+	if f.Kind != fault.Invalid || f.Reason != fault.ConfigInvalid || f.Show() != "limit is negative" {
+		t.Fatalf("%+v", f)
+	}
+}
+
 func TestAnEmptyFileLeavesTheDefaults(t *testing.T) {
 	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "---\n# nothing\n---\n...\n"} {
 		s := sample{Name: "default"}

@@ -48,9 +48,9 @@ func (d Document) value(n ast.Node, v reflect.Value) error {
 	if err == nil {
 		return nil
 	}
-	var named *keyError
-	if errors.As(err, &named) {
-		return Document{d.src, d.line, n}.Errorf(named.key, "%s", named.text)
+	var key atKey
+	if errors.As(err, &key) {
+		return Document{d.src, d.line, n}.Errorf(string(key), "%s", fault.Of(err).Text)
 	}
 	return d.of(n).errorf("%v", err)
 }

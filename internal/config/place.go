@@ -105,15 +105,14 @@ func (d Document) of(n ast.Node) place {
 	return d.at(n.GetToken())
 }
 
-// keyError is an error about one key of the value whose Check returned it.
-type keyError struct {
-	key, text string
-}
+// atKey is the cause of an error that Check returns about one key.
+type atKey string
 
-func (e *keyError) Error() string { return e.text }
+func (k atKey) Error() string { return "key " + string(k) }
 
 // At returns an error for Check that points at a key of the checked value, or
-// at the value itself where the key is absent.
+// at the value itself where the key is absent. Where no file was read it is
+// shown as it is.
 func At(key, format string, args ...any) error {
-	return &keyError{key, fmt.Sprintf(format, args...)}
+	return fault.New(fault.Invalid, fault.ConfigInvalid, format, args...).Because(atKey(key))
 }

@@ -317,7 +317,7 @@ func TestTokensAreMadeListedAndTakenBack(t *testing.T) {
 		t.Error(err)
 	}
 	made = c.mustRun(t, "", "token", "create", "--part", "proxy", "--name", "p-1")
-	if !strings.HasPrefix(made, "For 1 proxy named p-1, until ") || !strings.HasSuffix(made, "\n\n  k3v9-secret\n") {
+	if !strings.HasPrefix(made, "For 1 proxy named p-1, until ") || !strings.HasSuffix(made, "\n\n  k3v9-secret\n\nStore it, chmod 600, in the file that the proxy's configuration names as token_file.\n") {
 		t.Error(made)
 	}
 }

@@ -81,7 +81,7 @@ func printToken(w io.Writer, t wire.JoinTokenSecret, url string, now time.Time) 
 		fmt.Fprintf(w, "  curl -fsS %s/install | sudo sh -s -- --token %s\n", url, printable(t.Secret))
 		return
 	}
-	fmt.Fprintf(w, "  %s\n", printable(t.Secret))
+	fmt.Fprintf(w, "  %s\n\nStore it, chmod 600, in the file that the proxy's configuration names as token_file.\n", printable(t.Secret))
 }
 
 func (a admin) listTokens(ctx context.Context, env cli.Env, flags listFlags) error {
