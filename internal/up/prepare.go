@@ -16,15 +16,12 @@ import (
 
 // memory is up.yaml, what up itself has to know at later starts.
 type memory struct {
-	URL string `yaml:"url"`
+	URL string `yaml:"url"` // of the CA
+	SSH string `yaml:"ssh"` // where the proxy listens
 }
 
-func (u *installation) url() (string, error) {
-	var m memory
-	if err := config.Load(u.path("up.yaml"), &m); err != nil {
-		return "", err
-	}
-	return m.URL, nil
+func (u *installation) remember() (m memory, err error) {
+	return m, config.Load(u.path("up.yaml"), &m)
 }
 
 // prepare writes the directory, unless it stands. up.yaml is written last: a
@@ -61,7 +58,7 @@ func (u *installation) prepare(ctx context.Context) error {
 	if _, err := u.call(ctx, "ca", "init", "--config", u.path("ca.yaml")); err != nil {
 		return err
 	}
-	return os.WriteFile(u.path("up.yaml"), fmt.Appendf(nil, "url: %s\n", u.URL), 0o600)
+	return os.WriteFile(u.path("up.yaml"), fmt.Appendf(nil, "url: %s\nssh: %s\n", u.URL, u.SSH), 0o600)
 }
 
 // proxyToken makes a one-time join token for the proxy of this machine, as long
@@ -124,4 +121,9 @@ admins:
 var proxyYAML = template.Must(template.New("proxy.yaml").Funcs(quoting).Parse(`# The data plane. What each key means: sallyport proxy check --config proxy.yaml
 name: local
 listen: {{q .F.SSH}}
+ca: {{q .F.URL}}
+token_file: {{q (print .F.Dir "/proxy/token")}}
+data: {{q (print .F.Dir "/proxy")}}
+recordings: {{q (print .F.Dir "/recordings")}}
+drain: 10s
 `))

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -69,7 +70,7 @@ func (u *installation) path(name ...string) string {
 func (u *installation) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	url, err := u.url()
+	at, err := u.remember()
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,13 @@ func (u *installation) run(ctx context.Context) error {
 		return err
 	}
 	defer ca.end()
-	if err := ready(ctx, url, ca); err != nil {
+	client, err := wire.NewClient(at.URL)
+	if err != nil {
+		return err
+	}
+	if err := ca.ready(ctx, at.URL, func() bool {
+		return client.Do(ctx, http.MethodGet, wire.PathHealth, nil, nil) == nil
+	}); err != nil {
 		return err
 	}
 	token, err := u.proxyToken(ctx)
@@ -93,7 +100,16 @@ func (u *installation) run(ctx context.Context) error {
 		return err
 	}
 	defer proxy.end()
-	u.welcome(url)
+	if err := proxy.ready(ctx, at.SSH, func() bool {
+		conn, err := net.DialTimeout("tcp", at.SSH, time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}); err != nil {
+		return err
+	}
+	u.welcome(at.URL)
 
 	select {
 	case <-ctx.Done():
@@ -118,28 +134,6 @@ func (u *installation) welcome(url string) {
 `, u.Dir, url, url)
 }
 
-// ready waits until the CA answers, or ended.
-func ready(ctx context.Context, url string, ca *child) error {
-	client, err := wire.NewClient(url)
-	if err != nil {
-		return err
-	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		if client.Do(ctx, http.MethodGet, wire.PathHealth, nil, nil) == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-ca.done:
-			ca.done <- err
-			return fault.New(fault.Internal, fault.InternalError, "the CA did not start").Then("its log above says why").Because(err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	return fault.New(fault.Unavailable, fault.CAAway, "the CA does not answer at %s", url).Then("is its port taken? see: sallyport ca check --config ca.yaml")
-}
-
 // child is a part that runs as a process of its own.
 type child struct {
 	cmd  *exec.Cmd
@@ -159,6 +153,25 @@ func (c *child) start() error {
 	}
 	go func() { c.done <- c.cmd.Wait() }()
 	return nil
+}
+
+// ready waits until the child answers at addr, or ended.
+func (c *child) ready(ctx context.Context, addr string, answers func() bool) error {
+	part := c.cmd.Args[1]
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		if answers() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-c.done:
+			c.done <- err
+			return fault.New(fault.Internal, fault.InternalError, "the %s did not start", part).Then("its log above says why").Because(err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return fault.New(fault.Unavailable, fault.CAAway, "the %s does not answer at %s", part, addr).Then("is its port taken by something else?")
 }
 
 // end asks the child to end and waits: a proxy drains, a CA finishes what it
