@@ -218,8 +218,7 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 	t := &tx{ctx: ctx, conn: w.conn, now: w.clock().Unix()}
 
 	// 2. The counters' row, and with it the turn to write; then the work.
-	err = t.lock()
-	before := t.counters
+	err = t.lock(expected(jobs, careful))
 	if err == nil {
 		err = t.work(jobs, careful)
 	}
@@ -227,7 +226,7 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 		err = w.cleaner.clean(t)
 	}
 	if err == nil {
-		err = t.save(before)
+		err = t.save()
 	}
 	switch {
 	case t.lost != nil:
@@ -252,6 +251,20 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 		return &awayError{doing: "commit", again: again, err: err}
 	}
 	return nil
+}
+
+// expected is how many serials jobs will take if nothing is refused. When
+// something is, nobody can say.
+func expected(jobs []*job, careful bool) (n int) {
+	if careful {
+		return 0
+	}
+	for _, j := range jobs {
+		if j.issue != nil {
+			n += len(j.issue.intents)
+		}
+	}
+	return n
 }
 
 // drop closes the connection, and with it whatever transaction it was in.

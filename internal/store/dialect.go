@@ -19,10 +19,6 @@ type dialect struct {
 	schema migrations.Dialect
 	goose  goose.Dialect
 
-	// forUpdate ends a SELECT that locks its row. SQLite needs none: BEGIN
-	// IMMEDIATE has locked the file.
-	forUpdate string
-
 	// bytes is the name of the type of bytes in a CAST, written BYTEA in the
 	// literals.
 	bytes string

@@ -59,10 +59,11 @@ type counters struct{ serial, state int64 }
 // row, so no other process writes at the same time: what it reads stays true
 // until it commits.
 type tx struct {
-	ctx  context.Context // ends with the transaction
-	conn *conn
-	now  int64 // Unix seconds
-	counters
+	ctx      context.Context // ends with the transaction
+	conn     *conn
+	now      int64    // Unix seconds
+	counters          // the last that were given
+	stored   counters // what the row says until save
 
 	// lost is set by the first error that is the database's and not the
 	// statement's. The transaction is then over.
@@ -196,22 +197,25 @@ func (t *tx) give(err error) error {
 	return t.lost
 }
 
-// lock takes the counters row and reads it.
-func (t *tx) lock() error {
-	query := `SELECT serial, state FROM counters WHERE one = 1` + t.conn.db.forUpdate
-	found, err := t.row(func(r scanner) error { return r.Scan(&t.serial, &t.state) }, query)
+// lock takes the counters' row, and with it the turn to write, and sets aside
+// the next n serials.
+func (t *tx) lock(n int) error {
+	const take = `UPDATE counters SET serial = serial + $1 WHERE one = 1 RETURNING serial, state`
+	found, err := t.row(func(r scanner) error { return r.Scan(&t.stored.serial, &t.stored.state) }, take, n)
 	if err == nil && !found {
-		err = errors.New("the counters row is gone")
+		err = errors.New("the counters' row is gone")
 	}
+	t.counters = counters{serial: t.stored.serial - int64(n), state: t.stored.state}
 	return err
 }
 
-// save writes the counters back where they differ from before.
-func (t *tx) save(before counters) error {
-	if t.counters == before {
+// save writes the counters where they are not what lock stored.
+func (t *tx) save() error {
+	if t.counters == t.stored {
 		return nil
 	}
-	_, err := t.exec(`UPDATE counters SET serial = $1, state = $2 WHERE one = 1`, t.serial, t.state)
+	const set = `UPDATE counters SET serial = $1, state = $2 WHERE one = 1`
+	_, err := t.exec(set, t.serial, t.state)
 	return err
 }
 
