@@ -56,7 +56,7 @@ func (t *token) checkTime(now time.Time) error {
 		begin = notBefore
 	}
 	switch {
-	case t.Subject == "" || t.IssuedAt.IsZero() || t.IssuedAt.Unix() == 0 || t.Expiry.Unix() == 0:
+	case t.Subject == "" || !t.claims.has("iat") || !t.claims.has("exp"):
 		return fault.New(fault.Unauthentic, fault.TokenInvalid, "the ID token lacks sub, iat or exp")
 	case begin.After(now.Add(Leeway)):
 		return fault.New(fault.Unauthentic, fault.ClockSkew, "the sign-in service's clock is %s ahead of the CA's", begin.Sub(now).Round(time.Second)).

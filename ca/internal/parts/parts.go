@@ -54,13 +54,20 @@ type Caller struct {
 	Proxy *store.Proxy
 }
 
-type parts struct{ Config }
+type parts struct {
+	Config
+	krl []byte // for every agent
+}
 
 type call = door.Call[Caller]
 
 // New makes the door's handler, to be served with wire.PartsTLS.
 func New(c Config) (http.Handler, error) {
-	p := &parts{c}
+	list, err := revoked(c.SessionCA)
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{c, list}
 	return door.New(p.routes(), &gate{p}, c.Log)
 }
 

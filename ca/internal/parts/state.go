@@ -30,7 +30,7 @@ func (p *parts) agentState(w http.ResponseWriter, c *call) error {
 	}
 	return send(w, wire.AgentState{
 		Version: view.Version, Node: n.ID, Name: n.Name, Trust: p.Trust, Proxies: view.Addrs(),
-		KRL: p.krl(), Strict: n.Strict, Proven: n.Proven != 0,
+		KRL: p.krl, Strict: n.Strict, Proven: n.Proven != 0,
 	})
 }
 
