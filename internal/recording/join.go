@@ -234,6 +234,8 @@ func (r *Recording) readTail() (Frame, error) {
 		case err == io.EOF:
 		case err == ErrTorn && r.tail == len(r.tails):
 			r.torn = r.reader.Torn()
+		case err == ErrTorn:
+			return Frame{}, &DamageError{Where: "frame", Number: r.next, Offset: r.reader.Offset(), What: "it is cut short, and another tail follows"}
 		default:
 			return Frame{}, err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -24,7 +25,7 @@ type Reader struct {
 
 // NewReader reads the header from r.
 func NewReader(r io.Reader) (*Reader, error) {
-	br := bufio.NewReaderSize(r, 64<<10)
+	br := bufio.NewReaderSize(r, 32<<10)
 	h, err := readHeader(br)
 	if err != nil {
 		return nil, err
@@ -104,8 +105,14 @@ type unpacker struct {
 	last   time.Duration // of the block before
 	stored []byte
 	body   []byte
-	dec    *zstd.Decoder
 }
+
+// decoder is shared: DecodeAll may be called from many goroutines. No frame makes
+// it allocate more than a block.
+var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(MaxBlock), zstd.WithDecoderMaxWindow(MaxBlock), zstd.WithDecodeAllCapLimit(true))
+})
 
 // header parses the next block's header, which stands at offset.
 func (u *unpacker) header(b []byte, offset int64) (block, error) {
@@ -148,19 +155,14 @@ func (u *unpacker) open(h block, stored []byte, offset int64) error {
 	}
 	body := stored
 	if h.kind == blockZstd {
-		if u.dec == nil {
-			dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-				zstd.WithDecoderMaxMemory(MaxBlock), zstd.WithDecoderMaxWindow(MaxBlock), zstd.WithDecodeAllCapLimit(true))
-			if err != nil {
-				return err
-			}
-			u.dec = dec
-		}
 		if cap(u.body) < int(h.body) {
 			u.body = make([]byte, 0, h.body)
 		}
-		var err error
-		if body, err = u.dec.DecodeAll(stored, u.body[:0:h.body]); err != nil || len(body) != int(h.body) {
+		dec, err := decoder()
+		if err != nil {
+			return err
+		}
+		if body, err = dec.DecodeAll(stored, u.body[:0:h.body]); err != nil || len(body) != int(h.body) {
 			return u.damage("it does not decompress to what its header says", offset)
 		}
 	}

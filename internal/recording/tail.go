@@ -66,7 +66,7 @@ type TailReader struct {
 
 // NewTailReader reads the header of a tail from r.
 func NewTailReader(r io.Reader) (*TailReader, error) {
-	br := bufio.NewReaderSize(r, 64<<10)
+	br := bufio.NewReaderSize(r, 32<<10)
 	h, err := readHeader(br)
 	if err != nil {
 		return nil, err

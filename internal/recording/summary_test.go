@@ -1,0 +1,137 @@
+package recording
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+func TestASummaryTellsWhatASessionWasAbout(t *testing.T) {
+	r, err := Join(nil, at(tailOf(testHeader, 0, sample())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Summarize(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Meta.Identity != "you@example.com" || s.Frames != uint64(len(sample())) || s.End == nil || s.End.Reason != EndClosed || len(s.Notices) != 1 {
+		t.Errorf("%+v", s)
+	}
+	if len(s.Requests.List) != 1 || s.Requests.List[0].Answer == nil || s.Requests.List[0].Answer.OK || s.Requests.List[0].Request.String() != "tcpip-forward 0.0.0.0:8080" {
+		t.Errorf("global requests: %+v", s.Requests.List)
+	}
+	if len(s.Channels) != 2 {
+		t.Fatalf("%d channels", len(s.Channels))
+	}
+	shell, exec := s.Channels[0], s.Channels[1]
+	if shell.What() != "shell" || !shell.Terminal || shell.Columns != 120 || shell.Rows != 36 || shell.Term != "xterm-256color" || shell.Input.Bytes != 2 || shell.Closed != 0 {
+		t.Errorf("shell: %+v", shell)
+	}
+	if exec.What() != "exec tar c /srv" || exec.ExitStatus == nil || *exec.ExitStatus != 3 || exec.Closed == 0 || exec.Stderr.Bytes != 24 {
+		t.Errorf("exec: %+v", exec)
+	}
+	if f := exec.Output; f.Kept != 640 || f.Bytes != 5000 || f.AtMost != 5000 || !bytes.Equal(f.SHA256, bytes.Repeat([]byte{7}, 32)) {
+		t.Errorf("output of exec: %+v", f)
+	}
+}
+
+func TestWhatACrashCutHasALowerAndAnUpperBound(t *testing.T) {
+	frames := sample()
+	last := slices.IndexFunc(frames, func(f Frame) bool { return f.Kind == KindBulk })
+	r, err := Join(nil, at(tailOf(testHeader, 0, frames[:last+1])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Summarize(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := s.Channels[1].Output; f.Bytes != 640 || f.AtMost != 640+1<<20 || s.End != nil {
+		t.Errorf("%+v, end %v", f, s.End)
+	}
+}
+
+func TestRequestsAsPeopleReadThem(t *testing.T) {
+	for _, test := range []struct {
+		typ  string
+		data []byte
+		want string
+	}{
+		{"pty-req", wireData("xterm", 80, 24, 0, 0, ""), "pty-req xterm 80x24"},
+		{"window-change", wireData(132, 43, 0, 0), "window-change 132x43"},
+		{"exec", wireData("uname"), "exec uname"},
+		{"exec", wireData("echo \x1b]0;x\x07\r\nrm -rf /"), `exec "echo \x1b]0;x\a\r\nrm -rf /"`},
+		{"exec", wireData("\xff\xfe"), `exec "\xff\xfe"`},
+		{"exec", wireData("\u202etxt.exe"), `exec "\u202etxt.exe"`},
+		{"subsystem", wireData("sftp"), "subsystem sftp"},
+		{"env", wireData("LANG", "C"), "env LANG=C"},
+		{"signal", wireData("INT"), "signal INT"},
+		{"exit-status", wireData(255), "exit-status 255"},
+		{"tcpip-forward", wireData("::1", 80), "tcpip-forward [::1]:80"},
+		{"exec", []byte("\xff\xff\xff\xffx"), "exec with malformed data"},
+		{"exit-status", nil, "exit-status with malformed data"},
+		{"something@example.com", []byte("anything"), "something@example.com"},
+	} {
+		r := Request{From: Client, Type: test.typ, Data: test.data}
+		if got := r.String(); got != test.want {
+			t.Errorf("%q %q: %s, want %s", test.typ, test.data, got, test.want)
+		}
+	}
+	for _, test := range []struct {
+		typ  string
+		data []byte
+		want string
+	}{
+		{"session", nil, "session"},
+		{"direct-tcpip", wireData("db.internal", 5432, "127.0.0.1", 40000), "direct-tcpip to db.internal:5432"},
+		{"direct-streamlocal@openssh.com", wireData("/run/x.sock", "", 0), "direct-streamlocal@openssh.com to /run/x.sock"},
+		{"forwarded-tcpip", wireData("0.0.0.0", 80, "192.0.2.1", 4000), "forwarded-tcpip at 0.0.0.0:80 from 192.0.2.1:4000"},
+		{"direct-tcpip", wireData("x"), "direct-tcpip with malformed data"},
+	} {
+		if got := (Open{Type: test.typ, Data: test.data}).String(); got != test.want {
+			t.Errorf("%q: %s, want %s", test.typ, got, test.want)
+		}
+	}
+}
+
+func TestSizesThatNoTerminalHasAreNone(t *testing.T) {
+	for _, data := range [][]byte{nil, wireData(80), wireData(0, 24, 0, 0), wireData(80, 1<<31-1, 0, 0), wireData(10001, 24, 0, 0)} {
+		if c, r, ok := (Request{Type: "window-change", Data: data}).Size(); ok {
+			t.Errorf("%x: %dx%d", data, c, r)
+		}
+	}
+}
+
+// TestBytesSurviveJSON: what a peer sent is any bytes at all.
+func TestBytesSurviveJSON(t *testing.T) {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	b, err := json.Marshal(Request{Type: Printable([]byte("x\xff\n")), Data: all})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r Request
+	if err := (Frame{Kind: KindRequest, Payload: b}).Decode(&r); err != nil || !bytes.Equal(r.Data, all) || r.Type != `"x\xff\n"` {
+		t.Errorf("%v %q %x", err, r.Type, r.Data)
+	}
+}
+
+func TestAnswersGoToTheOldestThatWaits(t *testing.T) {
+	var e Events
+	for i := range 5 {
+		e.add(0, Request{From: Client, Type: fmt.Sprint("r", i%2), WantReply: i != 0})
+	}
+	for _, to := range []string{"r1", "r1", "r0", "r0"} {
+		e.answer(Answer{From: Node, To: to, OK: true, Text: []byte(to)})
+	}
+	for i, q := range e.List {
+		if answered := q.Answer != nil; answered != (i != 0) {
+			t.Errorf("request %d: answered %v", i, answered)
+		}
+	}
+}
