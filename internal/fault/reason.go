@@ -24,6 +24,9 @@ const (
 	ProofInvalid       Reason = "proof_invalid"        // request signature
 	KeyRefused         Reason = "key_refused"          // type or size, or a security key is required
 	IssuerAway         Reason = "issuer_away"
+	IssuerRefused      Reason = "issuer_refused" // the issuer did not sign the person in
+	SignInEnded        Reason = "sign_in_ended"  // nobody finished it in time, or it was given up
+	SSOEnded           Reason = "sso_ended"      // no refresh any more: sign in again
 	CertificateInvalid Reason = "certificate_invalid"
 	CertificateExpired Reason = "certificate_expired"
 	CertificateRevoked Reason = "certificate_revoked"
@@ -60,6 +63,7 @@ const (
 	NodeHostKey    Reason = "node_host_key" // neither certified nor pinned
 	NodeRefused    Reason = "node_refused"  // sshd refused the session certificate
 	RecorderFailed Reason = "recorder_failed"
+	ProxyAway      Reason = "proxy_away"
 	ProxyDraining  Reason = "proxy_draining"
 	ProxyBusy      Reason = "proxy_busy"
 	CAAway         Reason = "ca_away"

@@ -34,6 +34,8 @@ type State struct {
 	// Tried is when the last renewal began, Unix seconds, so that an issuer
 	// that is away does not slow down every ssh.
 	Tried int64 `json:"tried,omitempty"`
+	// Trouble is why that renewal did not work, for people; "" if it did.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // ErrNotLoggedIn is what LoadState returns before the first login.
