@@ -17,14 +17,13 @@ INSERT INTO counters (one, serial, state) VALUES (1, 0, 0);
 {{refuse "counters" "DELETE" `TRUE` "the counters stay"}}
 
 -- once holds what may be used a single time, until its age alone refuses it.
+-- The hash is first in the key: the table is swept in its order.
 CREATE TABLE once (
-	kind    TEXT NOT NULL,
 	hash    {{.Bytes}} NOT NULL CHECK (length(hash) = 32), -- SHA-256
+	kind    TEXT NOT NULL,
 	expires {{.Int}} NOT NULL,
-	PRIMARY KEY (kind, hash)
+	PRIMARY KEY (hash, kind)
 ) {{.Keyed}};
-
-CREATE INDEX once_expires ON once (expires);
 
 CREATE TABLE identities (
 	name    TEXT PRIMARY KEY,

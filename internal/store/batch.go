@@ -49,8 +49,8 @@ type writer struct {
 	log   *slog.Logger
 	clock func() time.Time
 
-	conn    *conn // of the goroutine; nil before the first job and after a loss
-	cleaner cleaner
+	conn  *conn // of the goroutine; nil before the first job and after a loss
+	sweep sweeper
 
 	mu     sync.Mutex
 	queue  []*job // in order of arrival
@@ -223,7 +223,7 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 		err = t.work(jobs, careful)
 	}
 	if err == nil {
-		err = w.cleaner.clean(t)
+		err = w.sweep.sweep(t)
 	}
 	if err == nil {
 		err = t.save()

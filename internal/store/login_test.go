@@ -169,23 +169,27 @@ var loginPromises = []promise{
 			}
 		}
 	}},
-	{"expired things used once are removed by those who write", func(t *testing.T, s *Store) {
+	{"expired things used once are swept away by those who write", func(t *testing.T, s *Store) {
 		now := s.clock().Unix()
 		var old []Once
-		for i := range 3*cleanRows + 1 {
-			old = append(old, Once{"request", hash(fmt.Sprint(i)), now - cleanGrace - 10})
+		for i := range 500 {
+			old = append(old, Once{"old", hash(fmt.Sprint("old", i)), now - sweepGrace - 10})
 		}
 		ok(t, s.UseOnce(t.Context(), old...))
-		fresh := Once{"request", hash("fresh"), now - cleanGrace + 60}
+		fresh := Once{"fresh", hash("fresh"), now - sweepGrace + 60}
 		ok(t, s.UseOnce(t.Context(), fresh))
-		for i := range 4 {
-			ok(t, s.UseOnce(t.Context(), Once{"other", hash(fmt.Sprint(i)), far}))
-		}
-		var left int
-		const count = `SELECT count(*) FROM once WHERE kind = 'request'`
-		must(s.row(t.Context(), func(r scanner) error { return r.Scan(&left) }, count))(t)
-		if left != 1 {
-			t.Fatalf("%d rows are left, want the one that has not expired", left)
+		left := -1
+		for i := 0; left != 0; i++ {
+			if i == 20 {
+				t.Fatalf("%d expired rows are left", left)
+			}
+			var more []Once
+			for j := range sweepSlice / sweepRatio {
+				more = append(more, Once{"new", hash(fmt.Sprint(i, j)), far})
+			}
+			ok(t, s.UseOnce(t.Context(), more...))
+			const count = `SELECT count(*) FROM once WHERE kind = 'old'`
+			must(s.row(t.Context(), func(r scanner) error { return r.Scan(&left) }, count))(t)
 		}
 		refused(t, s.UseOnce(t.Context(), fresh), fault.TokenReplayed)
 	}},

@@ -25,34 +25,56 @@ func useOnce(t *tx, set []*issuance) error {
 	if err != nil {
 		return err
 	}
+	t.once += int(n)
 	if int(n) < len(args)/3 {
 		return fault.New(fault.Conflict, fault.TokenReplayed, "this was used before")
 	}
 	return nil
 }
 
-// Expired rows of once are removed by those who write, a few at a time.
+// Expired rows of once are swept away by those who insert new ones: for each
+// row inserted, sweepRatio rows are looked at. So the table stays within
+// 1/(1-1/sweepRatio) of what has not expired, however fast it fills, and an
+// idle CA does nothing.
 const (
-	cleanRows  = 256 // in one transaction
-	cleanEvery = 5   // seconds, when there was less than that
-	cleanGrace = 300 // seconds after Expires: the clocks of CAs differ
+	sweepRatio = 4
+	sweepSlice = 128 // rows to look at before it is worth a statement
+	sweepMost  = 512 // rows to look at in one transaction
+	sweepGrace = 300 // seconds after Expires: the clocks of CAs differ
 )
 
-// cleaner remembers when to clean next. It belongs to the writer's goroutine.
-type cleaner struct{ next int64 }
+// sweeper goes round the table in the order of hashes. It belongs to the
+// writer's goroutine.
+type sweeper struct {
+	from []byte // where the next slice begins; nil is the beginning
+	owed int    // rows to look at
+}
 
-func (c *cleaner) clean(t *tx) error {
-	if t.now < c.next {
+// sweep looks at the next slice, when it is due. A slice is a piece of the key:
+// no index by time is needed, and what is removed together stands together on
+// the disk.
+func (w *sweeper) sweep(t *tx) error {
+	w.owed += sweepRatio * t.once
+	if w.owed < sweepSlice {
 		return nil
 	}
-	const remove = `DELETE FROM once WHERE (kind, hash) IN (
-		SELECT kind, hash FROM once WHERE expires < $1 ORDER BY expires LIMIT $2)`
-	n, err := t.exec(remove, t.now-cleanGrace, cleanRows)
-	if err != nil {
+	from := w.from
+	if from == nil {
+		from = []byte{}
+	}
+	const end = `SELECT hash FROM once WHERE hash >= $1 ORDER BY hash LIMIT 1 OFFSET $2`
+	var to []byte
+	if _, err := t.row(func(r scanner) error { return r.Scan(&to) }, end, from, min(w.owed, sweepMost)); err != nil {
 		return err
 	}
-	if n < cleanRows {
-		c.next = t.now + cleanEvery
+	var err error
+	if to != nil {
+		const slice = `DELETE FROM once WHERE hash >= $1 AND hash < $2 AND expires < $3`
+		_, err = t.exec(slice, from, to, t.now-sweepGrace)
+	} else {
+		const last = `DELETE FROM once WHERE hash >= $1 AND expires < $2`
+		_, err = t.exec(last, from, t.now-sweepGrace)
 	}
-	return nil
+	w.from, w.owed = to, 0
+	return err
 }

@@ -64,6 +64,7 @@ type tx struct {
 	now      int64    // Unix seconds
 	counters          // the last that were given
 	stored   counters // what the row says until save
+	once     int      // rows inserted into once, refused ones included
 
 	// lost is set by the first error that is the database's and not the
 	// statement's. The transaction is then over.
