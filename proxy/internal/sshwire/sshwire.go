@@ -41,7 +41,10 @@ type Conn struct {
 	swallow int    // bytes of x/crypto's own identification line that were sent by Greet
 }
 
-// Errors of Greet that are not the network's.
+// maxIdentification is RFC 4253's limit of an identification line, with its end.
+const maxIdentification = 255
+
+// Errors of Greet and Identification that are not the network's.
 var (
 	ErrNotSSH   = errors.New("the client speaks neither SSH nor the preamble")
 	ErrTooLong  = fmt.Errorf("the preamble is longer than %d bytes", preamble.MaxLine)
@@ -85,6 +88,25 @@ func Greet(c net.Conn) (g *Conn, line []byte, err error) {
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("read identification: %w", err)
+		}
+	}
+}
+
+// Identification waits for the client's identification line (RFC 4253, section
+// 4.2) and returns it without its end. It stays to be read.
+func (g *Conn) Identification() ([]byte, error) {
+	for {
+		if end := bytes.IndexByte(g.unread, '\n'); end >= 0 {
+			return bytes.TrimSuffix(g.unread[:end], []byte("\r")), nil
+		}
+		if n := len(g.unread); n > maxIdentification || n >= len(sshPrefix) && !bytes.HasPrefix(g.unread, sshPrefix) {
+			return nil, ErrNotSSH
+		}
+		var more [256]byte
+		n, err := g.Conn.Read(more[:])
+		g.unread = append(g.unread[:len(g.unread):len(g.unread)], more[:n]...)
+		if err != nil && n == 0 {
+			return nil, fmt.Errorf("read identification: %w", err)
 		}
 	}
 }

@@ -71,6 +71,35 @@ func TestGreet(t *testing.T) {
 	}
 }
 
+func TestIdentification(t *testing.T) {
+	for _, test := range []struct {
+		name, in, line string
+		err            error
+	}{
+		{"a line with CR LF", "SSH-2.0-OpenSSH_9.2p1\r\nrest", "SSH-2.0-OpenSSH_9.2p1", nil},
+		{"a line with LF alone", "SSH-2.0-X\nrest", "SSH-2.0-X", nil},
+		{"behind a preamble", "SALLYPORT/1 abc\nSSH-2.0-X\r\nrest", "SSH-2.0-X", nil},
+		{"something else behind a preamble", "SALLYPORT/1 abc\nGET / HTTP/1.1\r", "", ErrNotSSH},
+		{"a line without an end", "SSH-2.0-" + strings.Repeat("x", 300), "", ErrNotSSH},
+		{"a client that leaves", "SSH-2.0", "", io.EOF},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &tape{in: iotest.OneByteReader(strings.NewReader(test.in))}
+			g, line, err := Greet(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := g.Identification()
+			if string(got) != test.line || !errors.Is(err, test.err) {
+				t.Fatalf("%q, %v, want %q, %v", got, err, test.line, test.err)
+			}
+			if rest, _ := io.ReadAll(g); err == nil && string(line)+string(rest) != test.in {
+				t.Errorf("%q is left of %q", rest, test.in)
+			}
+		})
+	}
+}
+
 func TestTheIdentificationLineIsSentOnce(t *testing.T) {
 	for _, writes := range [][]string{
 		{Version + "\r\n", "rest"},

@@ -1,0 +1,53 @@
+package relay
+
+import (
+	"time"
+
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/voice"
+)
+
+// stderrWriter writes the node's stderr to the client, never beside the proxy's
+// own words.
+type stderrWriter struct{ s *session }
+
+func (w stderrWriter) Write(b []byte) (int, error) {
+	<-w.s.stderr // endOutput comes after this flow's end
+	defer func() { w.s.stderr <- struct{}{} }()
+	return w.s.down.Stderr().Write(b)
+}
+
+// say tells the client something on stderr, recorded as the proxy's own words as
+// long as there is a recorder to take them. It waits tellLimit at most for a
+// client that does not read, and says nothing after the end of file.
+func (s *session) say(text string) {
+	s.l.Recorder.Notice(s.n, text) // if it fails, that is what is being said
+	said := make(chan struct{})
+	s.l.work.Go(func() {
+		defer close(said)
+		select {
+		case <-s.over:
+		case <-s.stderr:
+			s.down.Stderr().Write([]byte(text))
+			s.stderr <- struct{}{}
+		}
+	})
+	select {
+	case <-said:
+	case <-time.After(tellLimit):
+	}
+}
+
+// dismiss ends the session channel in the proxy's own name: a text, an exit
+// status, the close.
+func (s *session) dismiss(f *fault.Error) {
+	s.say(voice.Text(f, s.isRaw()))
+	s.sendRefusal()
+	s.down.Close()
+}
+
+func (s *session) isRaw() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.raw
+}

@@ -1,0 +1,226 @@
+package relay
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/recording"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/voice"
+)
+
+// settle is how long an end waits for what usually follows at once: an end of
+// file for the close, a close for the end of the node's connection.
+const settle = 20 * time.Millisecond
+
+// session relays a session channel (RFC 4254, section 6). Each of its
+// goroutines has one job: the client's requests, the node's, and three flows.
+type session struct {
+	l    *Link
+	n    uint32 // in the recording
+	down leg
+	up   leg
+
+	// Of the goroutine that serves the client's requests.
+	terminal bool   // a pty was given
+	started  bool   // a shell, exec or subsystem runs
+	stop     func() // forgets the limit of time; nil where there is none
+
+	input  chan struct{} // closed when the input's flow has ended
+	output chan struct{} // closed when both output flows have ended
+	closed chan struct{} // closed when the node has closed the channel
+
+	// stderr is taken by whoever writes the client's stderr, or ends it: x/crypto
+	// wants one writer at a time, and the proxy speaks there too. over is closed
+	// before it is taken for good.
+	stderr chan struct{}
+	over   chan struct{}
+	end    sync.Once // of what the client is sent
+
+	mu     sync.Mutex
+	raw    bool         // as terminal, for the other goroutines
+	flows  []*flow      // stdout and stderr; none before start
+	exit   *ssh.Request // an exit status or signal that is held back
+	exited bool         // one went on
+}
+
+func newSession(l *Link, n uint32, down, up leg) *session {
+	s := &session{
+		l: l, n: n, down: down, up: up,
+		input: make(chan struct{}), output: make(chan struct{}), closed: make(chan struct{}),
+		stderr: make(chan struct{}, 1), over: make(chan struct{}),
+	}
+	s.stderr <- struct{}{}
+	return s
+}
+
+// acceptedSession is fromClient for a session channel whose opening was answered
+// before the node was known. The requests before were answered then, too, and
+// want no reply.
+func (l *Link) acceptedSession(down ssh.Channel, requests <-chan *ssh.Request, before []*ssh.Request) {
+	n := l.Recorder.NewChannel()
+	near := leg{down, requests}
+	if !l.ok(l.Recorder.Opened(n, recording.Open{From: recording.Client, Type: "session"})) {
+		l.turnAway(n, near, fault.Of(l.Recorder.Err()))
+		return
+	}
+	up, upRequests, err := l.Up.OpenChannel("session", nil)
+	answer := recording.Answer{From: recording.Node, To: "open", OK: err == nil}
+	if err != nil {
+		answer.Text = []byte(err.Error())
+	}
+	if !l.ok(l.Recorder.Answered(n, answer)) && err == nil {
+		up.Close()
+		go ssh.DiscardRequests(upRequests) // ends with the node's leg, which ends now
+		err = l.Recorder.Err()
+	}
+	if err != nil {
+		l.turnAway(n, near, fault.New(fault.Unavailable, fault.NodeRefused, "%s opens no session", l.Node).Because(err))
+		return
+	}
+	l.relaySession(n, near, leg{up, upRequests}, before)
+}
+
+// turnAway tells f on a session channel that leads nowhere.
+func (l *Link) turnAway(n uint32, down leg, f *fault.Error) {
+	newSession(l, n, down, leg{}).dismiss(f)
+	for r := range down.requests {
+		r.Reply(false, nil)
+	}
+}
+
+// relaySession carries a session to its end.
+func (l *Link) relaySession(n uint32, down, up leg, before []*ssh.Request) {
+	s := newSession(l, n, down, up)
+	l.mu.Lock()
+	l.sessions[s] = struct{}{}
+	cause := l.cause
+	l.mu.Unlock()
+	if cause != nil && cause != errClosed { // it ended just now, without us
+		l.work.Go(func() { s.dismiss(fault.Of(cause)) })
+	}
+	var all sync.WaitGroup
+	all.Go(s.fromNode)
+	for _, r := range before {
+		s.request(r, &all)
+	}
+	s.fromClient(&all)
+	all.Wait()
+	l.mu.Lock()
+	delete(l.sessions, s)
+	l.mu.Unlock()
+	if s.stop != nil {
+		s.stop()
+	}
+}
+
+// fromClient serves the client's requests until it closes the channel. all waits
+// for the flows.
+func (s *session) fromClient(all *sync.WaitGroup) {
+	for r := range s.down.requests {
+		s.request(r, all)
+	}
+	if !s.started {
+		close(s.input)
+		close(s.output)
+	}
+	<-s.input // what was sent before the close is delivered before it
+	s.l.closed(s.n, recording.Client, s.up)
+}
+
+// start lets bytes flow. Not earlier: what reaches sshd before its program runs
+// is lost.
+func (s *session) start(all *sync.WaitGroup) {
+	s.started = true
+	in := keep(s.l.Recorder, recording.KindInput, s.n, s.terminal)
+	out := keep(s.l.Recorder, recording.KindOutput, s.n, s.terminal)
+	errs := keep(s.l.Recorder, recording.KindStderr, s.n, s.terminal)
+	input := &flow{src: s.down, dst: s.up, keep: in.append, rest: restInput}
+	stdout := &flow{src: s.up, dst: s.down, keep: out.append, rest: restOutput}
+	stderr := &flow{src: s.up.Stderr(), dst: stderrWriter{s}, keep: errs.append, rest: restInput}
+	s.mu.Lock()
+	s.flows = []*flow{stdout, stderr}
+	s.mu.Unlock()
+	all.Go(func() {
+		defer close(s.input)
+		if s.l.ok(input.run()) && s.l.ok(in.end()) && s.l.ok(s.l.Recorder.EOF(s.n, recording.Client)) {
+			s.up.CloseWrite()
+		}
+	})
+	var outputs sync.WaitGroup
+	outputs.Add(2)
+	all.Go(func() {
+		defer outputs.Done()
+		_ = s.l.ok(stderr.run()) && s.l.ok(errs.end())
+	})
+	all.Go(func() {
+		_ = s.l.ok(stdout.run()) && s.l.ok(out.end())
+		outputs.Done()
+		outputs.Wait()
+		close(s.output)
+		select {
+		case <-s.closed: // then there is more to say, and fromNode says it
+		case <-time.After(settle): // a half-closed channel
+			s.endOutput()
+			s.sendExit()
+		}
+	})
+}
+
+// fromNode serves the node's requests until it closes the channel, and then ends
+// it, after everything that came before.
+func (s *session) fromNode() {
+	for r := range s.up.requests {
+		if !s.l.requested(s.n, recording.Node, r) {
+			continue
+		}
+		switch r.Type {
+		case "exit-status", "exit-signal":
+			s.holdExit(r)
+		case "eow@openssh.com", "xon-xoff", "keepalive@openssh.com":
+			// OpenSSH's PROTOCOL, section 2.1; RFC 4254, section 6.8. sshd's
+			// ClientAliveInterval asks on a channel, and wants the client's answer.
+			s.pass(r, s.down, recording.Client)
+		default:
+			s.l.refuse(s.n, r, fault.New(fault.Denied, fault.ChannelNotAllowed, "requests of type %q are not carried", r.Type))
+		}
+	}
+	close(s.closed)
+	<-s.output
+	if s.wasCut() {
+		s.say(voice.Text(fault.New(fault.Unavailable, fault.NodeAway, "%s closed the connection", s.l.Node), s.isRaw()))
+	}
+	s.endOutput()
+	s.sendExit()
+	s.l.closed(s.n, recording.Node, s.down)
+}
+
+// wasCut says whether the node's connection ended under a running program. ssh
+// would then end without a word. x/crypto closes channels just before it tells
+// that the connection has ended.
+func (s *session) wasCut() bool {
+	s.mu.Lock()
+	running := len(s.flows) > 0 && !s.exited && s.exit == nil
+	s.mu.Unlock()
+	if !running {
+		return false
+	}
+	select {
+	case <-s.l.gone:
+		return true
+	case <-time.After(settle):
+		return false
+	}
+}
+
+// endOutput passes the node's end of file on. After it nobody may write.
+func (s *session) endOutput() {
+	s.end.Do(func() {
+		close(s.over)
+		s.l.ok(s.l.Recorder.EOF(s.n, recording.Node))
+		<-s.stderr // for good
+		s.down.CloseWrite()
+	})
+}

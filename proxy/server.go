@@ -1,0 +1,313 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport-ssh/sallyport/internal/cert"
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/id"
+	"github.com/sallyport-ssh/sallyport/internal/preamble"
+	"github.com/sallyport-ssh/sallyport/internal/wire"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/gate"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/hostcerts"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/recorder"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/sshwire"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/voice"
+)
+
+// Limits that no operator needs to change.
+const (
+	greetLimit    = 15 * time.Second // until the client has said its first line
+	farewellLimit = 64               // clients at once that are told why they are turned away
+	endLimit      = 10 * time.Second // for sessions to end after the drain's limit, and for ends to be told
+	startLimit    = 5 * time.Second  // for the CA's first word at the start
+)
+
+// Server is a proxy that serves. Make it with open.
+type Server struct {
+	config     Config
+	log        *slog.Logger
+	now        func() time.Time
+	ca         *wire.Client
+	keys       keys
+	follower   *follower
+	recordings *recorder.Dir
+	hostcerts  *hostcerts.Cache
+	gate       *gate.Gate
+	register   *register
+	ends       *ends
+	starts     *starts
+	farewells  chan struct{}  // holds a token for each farewell under way
+	work       sync.WaitGroup // connections
+
+	mu    sync.Mutex
+	conns map[*conn]struct{} // authenticated
+}
+
+// open enrols the proxy if it is not yet, and prepares everything that serving
+// needs.
+func open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
+	k, err := loadKeys(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	m, err := loadMembership(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	if m == nil {
+		if m, err = enrol(ctx, c, k); err != nil {
+			return nil, err
+		}
+		log.Info("enrolled", "name", c.Name, "ca", c.CA)
+	}
+	ca, err := wire.NewPartsClient(m.Door, k.identity)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		config: c, log: log, now: time.Now, ca: ca, keys: k,
+		gate: gate.New(c.Limits.gate()), register: newRegister(), ends: newEnds(ca, log),
+		farewells: make(chan struct{}, farewellLimit), conns: map[*conn]struct{}{},
+	}
+	if s.follower, err = newFollower(c.Data, k, m, ca, log); err != nil {
+		return nil, err
+	}
+	s.starts = &starts{ca: ca, sessions: s.register.sessions}
+	s.hostcerts = hostcerts.New(k.host, s.follower.certify, time.Now)
+	keep := int64(c.KeepBulk)
+	if keep == 0 {
+		keep = -1
+	}
+	dir, cut, err := recorder.OpenDir(recorder.Config{Path: c.Recordings, Keep: keep, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range cut {
+		log.Warn("a recording was cut by a crash and is finished now", "session", r.Session, "frames", r.Frames, "err", r.Err)
+	}
+	s.recordings = dir
+	return s, nil
+}
+
+// serve serves l until ctx ends, and then drains.
+func (s *Server) serve(ctx context.Context, l net.Listener) error {
+	defer s.recordings.Close()
+	alive, die := context.WithCancel(context.Background()) // outlives ctx, for the sessions that drain
+	defer die()
+	var background sync.WaitGroup
+	follow, stop := context.WithCancel(alive)
+	if err := s.follower.poll(ctx, 0); err != nil {
+		s.log.Warn("the CA does not answer at the start", "err", err)
+	}
+	background.Go(func() { s.follower.run(follow) })
+	background.Go(func() { s.ends.run(follow) })
+
+	failed := make(chan error, 1)
+	background.Go(func() { failed <- s.accept(alive, l) })
+	s.log.Info("serving", "name", s.config.Name, "listen", l.Addr())
+	var err error
+	select {
+	case <-ctx.Done():
+		s.drain()
+	case err = <-failed:
+	}
+	s.register.drain()
+	s.register.endAll(draining())
+	s.endConns()
+	l.Close()
+	die()
+	s.work.Wait()
+	stop()
+	background.Wait()
+	// What is left is told now, or by the next start of this proxy.
+	last, cancel := context.WithTimeout(context.Background(), endLimit)
+	defer cancel()
+	s.ends.flush(last)
+	return err
+}
+
+// drain turns new connections away, and waits until the sessions have ended or
+// the limit is over. Then they are told, and have a moment more.
+func (s *Server) drain() {
+	idle := s.register.drain()
+	s.log.Info("draining", "sessions", len(s.register.sessions()), "limit", s.config.Drain)
+	s.endIdle()
+	select {
+	case <-idle:
+		return
+	case <-time.After(s.config.Drain.Std()):
+	}
+	s.register.endAll(draining())
+	select {
+	case <-idle:
+	case <-time.After(endLimit):
+	}
+}
+
+// accept serves every connection of l until it is closed.
+func (s *Server) accept(ctx context.Context, l net.Listener) error {
+	for {
+		nc, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil: // out of descriptors, mostly: some connection will end
+			s.log.Error("accept", "err", err)
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("accept connections: %w", err)
+			case <-time.After(100 * time.Millisecond):
+			}
+		default:
+			s.work.Go(func() { s.connection(ctx, nc) })
+		}
+	}
+}
+
+// connection serves one TCP connection from its first byte to its last.
+func (s *Server) connection(ctx context.Context, nc net.Conn) {
+	client := addrPort(nc.RemoteAddr())
+	leave, err := s.gate.Enter(client.Addr())
+	if err == nil && s.register.isDraining() {
+		leave()
+		err = draining()
+	}
+	if err != nil {
+		s.turnDown(nc, fault.Of(err))
+		return
+	}
+	defer leave()
+	limit := time.AfterFunc(min(greetLimit, s.config.Limits.LoginTime.Std()), func() { nc.Close() })
+	defer limit.Stop()
+	g, line, err := sshwire.Greet(nc)
+	if err != nil {
+		s.log.Debug("no SSH", "client", client, "err", err)
+		nc.Close()
+		return
+	}
+	limit.Reset(s.config.Limits.LoginTime.Std())
+	a, err := s.arrival(ctx, client, line)
+	if err != nil {
+		s.log.Info("turned away", "client", client, "err", err)
+		farewell(g, sshwire.ByApplication, voice.Line(fault.Of(err)))
+		return
+	}
+	s.serveSSH(ctx, g, a, func() { limit.Stop(); leave() })
+}
+
+// turnDown tells a client that was not let in why, if not too many are being
+// told already.
+func (s *Server) turnDown(nc net.Conn, f *fault.Error) {
+	select {
+	case s.farewells <- struct{}{}:
+		defer func() { <-s.farewells }()
+	default:
+		nc.Close()
+		return
+	}
+	nc.SetDeadline(time.Now().Add(time.Second))
+	nc.Write([]byte(sshwire.Version + "\r\n"))
+	farewell(nc, sshwire.TooManyConnections, voice.Line(f))
+}
+
+// arrival reads the preamble, if there is one, and finds the host keys to show.
+// The preamble proves nothing; but without a certificate that is good, nobody is
+// told which nodes there are.
+func (s *Server) arrival(ctx context.Context, client netip.AddrPort, line []byte) (arrival, error) {
+	a := arrival{client: client}
+	if line == nil {
+		a.host = s.ownHost()
+		return a, nil
+	}
+	p, err := preamble.Parse(line)
+	if err != nil {
+		return a, fault.New(fault.Invalid, fault.BadRequest, "the preamble cannot be read").
+			Then("is sallyport here as new as the proxy?").Because(err)
+	}
+	c, err := cert.Parse(p.Certificate)
+	if err == nil {
+		err = cert.VerifyLogin(c, s.follower.trust().userCAs, s.now(), client.Addr())
+	}
+	if err != nil {
+		return a, fault.Of(err).Then("run: sallyport login")
+	}
+	a.way, a.node, a.login, a.ticket = wire.WayConnect, p.Node, p.Login, p.Ticket
+	a.announced = identityOf(c)
+	a.host, err = s.hostOf(ctx, p.Node)
+	return a, err
+}
+
+// hostOf are the host keys to show under the name of a node: with a certificate,
+// and bare for clients that know none.
+func (s *Server) hostOf(ctx context.Context, name id.NodeName) ([]ssh.Signer, error) {
+	if !s.follower.trust().nodes[name] {
+		return nil, fault.New(fault.Missing, fault.NodeUnknown, "no node is called %s", name).Then("run: sallyport ls")
+	}
+	signer, err := s.hostcerts.Signer(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return []ssh.Signer{signer, s.keys.host}, nil
+}
+
+// ownHost are the host keys of the proxy's own name.
+func (s *Server) ownHost() []ssh.Signer {
+	if t := s.follower.trust(); t.host != nil {
+		return []ssh.Signer{t.host, s.keys.host}
+	}
+	return []ssh.Signer{s.keys.host}
+}
+
+// track remembers an authenticated connection, so that it can be ended.
+func (s *Server) track(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c] = struct{}{}
+}
+
+func (s *Server) untrack(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// endConns ends every connection.
+func (s *Server) endConns() { s.endSome(func(*conn) bool { return true }) }
+
+// endIdle ends the connections on which nobody has a session: menus that wait
+// for a choice, and outsides of jumps without an inside.
+func (s *Server) endIdle() { s.endSome((*conn).isIdle) }
+
+func (s *Server) endSome(which func(*conn) bool) {
+	s.mu.Lock()
+	var some []*conn
+	for c := range s.conns {
+		if which(c) {
+			some = append(some, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range some {
+		c.end()
+	}
+}
+
+// addrPort is the client's address, with IPv4 as IPv4.
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}
