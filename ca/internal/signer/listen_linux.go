@@ -58,9 +58,9 @@ func (d *listener) fail(err error) error { return err }
 // serve answers connections of the peer until ctx ends, or one of them commits
 // a violation: that ends all.
 func (d *listener) serve(ctx context.Context, e *engine) error {
-	ctx, stop := context.WithCancelCause(ctx)
+	inner, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	defer context.AfterFunc(ctx, func() { d.socket.Close() })()
+	defer context.AfterFunc(inner, func() { d.socket.Close() })()
 
 	var connections sync.WaitGroup
 	defer connections.Wait()
@@ -68,13 +68,12 @@ func (d *listener) serve(ctx context.Context, e *engine) error {
 	for {
 		conn, err := d.socket.AcceptUnix()
 		if ctx.Err() != nil {
-			if cause := context.Cause(ctx); cause != context.Canceled {
-				return cause
-			}
 			return nil
 		}
+		if inner.Err() != nil {
+			return context.Cause(inner)
+		}
 		if err != nil {
-			stop(err)
 			return fmt.Errorf("accept the CA: %w", err)
 		}
 		if err := checkPeer(conn, d.peer); err != nil {
@@ -91,7 +90,7 @@ func (d *listener) serve(ctx context.Context, e *engine) error {
 		}
 		connections.Go(func() {
 			defer func() { <-room }()
-			if err := e.serve(ctx, conn); err != nil {
+			if err := e.serve(inner, conn); err != nil {
 				stop(err)
 			}
 		})

@@ -56,7 +56,7 @@ func (e *engine) serve(ctx context.Context, conn net.Conn) error {
 
 	var v *violation
 	if errors.As(c.err, &v) {
-		return &cli.Exit{Status: StatusViolation, Err: fault.New(fault.Invalid, fault.BadRequest, "%s", v.Error())}
+		return &cli.Exit{Status: StatusViolation, Silent: true, Err: fault.New(fault.Invalid, fault.BadRequest, "%s", v.Error())}
 	}
 	return c.err
 }

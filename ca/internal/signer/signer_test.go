@@ -3,12 +3,15 @@ package signer
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
 	"io"
 	"log/slog"
 	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -35,14 +38,31 @@ func TestMain(m *testing.M) {
 			os.Exit(fenced(os.Args[2:]))
 		}
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	os.RemoveAll(keys.dir)
+	os.Exit(status)
 }
 
 const testPassphrase = "correct horse battery staple"
 
-// keyFolder makes a key folder and its passphrase file.
+// keys is one key folder for all tests: to stretch a passphrase takes a while.
+var keys struct {
+	sync.Once
+	dir string
+	err error
+}
+
+// keyFolder returns a key folder of the test's own, and its passphrase file.
 func keyFolder(t testing.TB) Config {
 	t.Helper()
+	keys.Do(func() {
+		if keys.dir, keys.err = os.MkdirTemp("", "signer-keys-"); keys.err == nil {
+			_, keys.err = Init(keys.dir, []byte(testPassphrase), Ed25519)
+		}
+	})
+	if keys.err != nil {
+		t.Fatal(keys.err)
+	}
 	dir := t.TempDir()
 	c := Config{
 		Keys:           filepath.Join(dir, "keys"),
@@ -51,10 +71,10 @@ func keyFolder(t testing.TB) Config {
 		Stderr:         io.Discard,
 		Log:            slog.New(slog.DiscardHandler),
 	}
-	if err := os.WriteFile(c.PassphraseFile, []byte(testPassphrase+"\n"), 0o600); err != nil {
+	if err := os.CopyFS(c.Keys, os.DirFS(keys.dir)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Init(c.Keys, []byte(testPassphrase), Ed25519); err != nil {
+	if err := os.WriteFile(c.PassphraseFile, []byte(testPassphrase+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -143,4 +163,17 @@ func BenchmarkLoginCertificates(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "certs/s")
+}
+
+func rsaKey(t testing.TB) ssh.PublicKey {
+	t.Helper()
+	private, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ssh.NewPublicKey(&private.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
