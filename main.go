@@ -1,52 +1,100 @@
 // Sallyport is a zero-trust SSH certificate authority with a recording proxy.
-// One binary; the first argument is the part. This file is the table of parts
-// and holds no logic.
+// One binary; the first argument is the part. This package is the table of parts
+// and their wiring, and holds no logic.
 package main
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/sallyport-ssh/sallyport/internal/cli"
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/login"
+	"github.com/sallyport-ssh/sallyport/login/admin"
+	"github.com/sallyport-ssh/sallyport/login/sessions"
 )
 
 // version is set by the linker at release.
 var version = "dev"
 
+// part is one row of the table: what `sallyport name` does.
 type part struct {
 	name, about string
 	run         cli.Run
 }
 
-// people are the commands of the person's side, admins' and auditors' among
-// them.
-var people = []part{}
+// chapter is a group of parts under one heading of the help.
+type chapter struct {
+	title string
+	parts []part
+}
 
-// parts in the order in which help lists them.
-func parts() []part { return append(append([]part{}, servers...), people...) }
+// book is the table of parts, in the order in which help lists them.
+func book() []chapter {
+	person, admins, auditors := login.Commands(), admin.Commands(login.Connect), sessions.Commands(login.Connect)
+	return append([]chapter{
+		{"You", []part{
+			{"login", "sign in, and set up ssh", person["login"]},
+			{"status", "who you are here, and until when", person["status"]},
+			{"ls", "the nodes that you may reach, and as whom", person["ls"]},
+			{"logout", "take everything of Sallyport off this machine", person["logout"]},
+		}},
+		{"Admins and auditors", []part{
+			{"policy", "apply, show and explain who may do what", admins["policy"]},
+			{"node", "list, add, change and remove nodes", admins["node"]},
+			{"token", "make the tokens by which nodes and proxies join", admins["token"]},
+			{"sessions", "list, show, play and export what was recorded", auditors["sessions"]},
+			{"play", "play a recorded session", auditors["play"]},
+		}},
+		{"What ssh runs", []part{
+			{"check", "renew the certificate if it has to be", person["check"]},
+			{"connect", "open a connection to the proxy for ssh", person["connect"]},
+		}},
+	}, servers()...)
+}
 
 func main() {
 	env := cli.OS()
+	// The first signal asks the part to end in good order; the second one has its
+	// default effect.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := cli.Report(env, dispatch(ctx, env, os.Args[1:]))
-	stop()
-	os.Exit(status)
+	context.AfterFunc(ctx, stop)
+	os.Exit(cli.Report(env, dispatch(ctx, env, os.Args[1:])))
 }
 
 func dispatch(ctx context.Context, env cli.Env, args []string) error {
-	if len(args) > 0 {
-		for _, p := range parts() {
+	if len(args) == 0 {
+		help(env.Stderr)
+		return &cli.Exit{Status: 2, Silent: true}
+	}
+	for _, c := range book() {
+		for _, p := range c.parts {
 			if p.name == args[0] {
 				return p.run(ctx, env, args[1:])
 			}
 		}
 	}
-	fmt.Fprintf(env.Stderr, "sallyport %s\n", version)
-	for _, p := range parts() {
-		fmt.Fprintf(env.Stderr, "  %-10s %s\n", p.name, p.about)
+	switch args[0] {
+	case "help", "--help", "-h":
+		help(env.Stdout)
+		return nil
+	case "version", "--version":
+		fmt.Fprintln(env.Stdout, "sallyport", version)
+		return nil
 	}
-	return &cli.Exit{Status: 2, Silent: true}
+	return fault.New(fault.Invalid, fault.BadRequest, "there is no command %q", args[0]).Then("see: sallyport help")
+}
+
+func help(w io.Writer) {
+	fmt.Fprintln(w, "Usage: sallyport COMMAND [--help]")
+	for _, c := range book() {
+		fmt.Fprintf(w, "\n%s\n", c.title)
+		for _, p := range c.parts {
+			fmt.Fprintf(w, "  %-9s %s\n", p.name, p.about)
+		}
+	}
 }

@@ -3,11 +3,15 @@ package main
 import (
 	"github.com/sallyport-ssh/sallyport/ca"
 	"github.com/sallyport-ssh/sallyport/internal/up"
+	"github.com/sallyport-ssh/sallyport/proxy"
 )
 
 // servers are the parts that run on servers: Linux.
-var servers = []part{
-	{"ca", "the control plane: who you are, what you may do, certificates", ca.Main},
-	{"signer", "the only process that signs with CA keys; started by ca", ca.SignerMain},
-	{"up", "CA, signer and proxy on one machine, from one directory", up.Main},
+func servers() []chapter {
+	return []chapter{{"Servers", []part{
+		{"up", "CA, signer and proxy on one machine, from one folder", up.Main},
+		{"ca", "the control plane: logins, decisions, certificates", ca.Main},
+		{"proxy", "the data plane: both ends of SSH, and the recorder", proxy.Main},
+		{"signer", "the only process that signs with CA keys; ca starts it", ca.SignerMain},
+	}}}
 }

@@ -3,4 +3,4 @@
 package main
 
 // servers run on Linux; elsewhere the program is the person's side.
-var servers []part
+func servers() []chapter { return nil }
