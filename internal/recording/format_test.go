@@ -229,14 +229,15 @@ func TestFramesOfTailsThatLie(t *testing.T) {
 		head := make([]byte, FrameHeaderSize)
 		PutFrameHeader(head, h.Seed(), &f, Checksum(f.Payload))
 		change(head)
-		binary.BigEndian.PutUint32(head[24:], frameSum(h.Seed(), 1, head[:24]))
+		binary.BigEndian.PutUint32(head[32:], crc32.Update(h.Seed(), castagnoli, head[:32]))
 		return append(append(b, head...), f.Payload...)
 	}
 	good := Frame{Number: 1, At: time.Second, Channel: 1, Kind: KindOutput, Payload: []byte("x")}
 	for name, file := range map[string][]byte{
-		"a payload of 4 GiB":              forge(good, func(b []byte) { copy(b, "\xff\xff\xff\xff") }),
-		"reserved bytes":                  forge(good, func(b []byte) { b[18] = 1 }),
-		"no kind":                         forge(good, func(b []byte) { b[16] = 0 }),
+		"a payload of 4 GiB":              forge(good, func(b []byte) { copy(b[20:], "\xff\xff\xff\xff") }),
+		"reserved bytes":                  forge(good, func(b []byte) { b[26] = 1 }),
+		"a number that overflows":         forge(good, func(b []byte) { copy(b, "\xff\xff\xff\xff\xff\xff\xff\xff") }),
+		"no kind":                         forge(good, func(b []byte) { b[24] = 0 }),
 		"a time before the frame before":  tailOf(h, 0, []Frame{{Number: 0, At: time.Second, Kind: KindSession}, {Number: 1, Kind: KindOutput}}),
 		"a time that overflows":           forge(good, func(b []byte) { b[8] = 0x7f }),
 		"a frame twice":                   tailOf(h, 0, []Frame{frames[0], frames[0]}),

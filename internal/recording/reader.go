@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -105,14 +104,8 @@ type unpacker struct {
 	last   time.Duration // of the block before
 	stored []byte
 	body   []byte
+	dec    *zstd.Decoder // without goroutines; nothing to close
 }
-
-// decoder is shared: DecodeAll may be called from many goroutines. No frame makes
-// it allocate more than a block.
-var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(MaxBlock), zstd.WithDecoderMaxWindow(MaxBlock), zstd.WithDecodeAllCapLimit(true))
-})
 
 // header parses the next block's header, which stands at offset.
 func (u *unpacker) header(b []byte, offset int64) (block, error) {
@@ -158,11 +151,16 @@ func (u *unpacker) open(h block, stored []byte, offset int64) error {
 		if cap(u.body) < int(h.body) {
 			u.body = make([]byte, 0, h.body)
 		}
-		dec, err := decoder()
-		if err != nil {
-			return err
+		if u.dec == nil {
+			dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+				zstd.WithDecoderMaxMemory(MaxBlock), zstd.WithDecoderMaxWindow(MaxBlock), zstd.WithDecodeAllCapLimit(true))
+			if err != nil {
+				return err
+			}
+			u.dec = dec
 		}
-		if body, err = dec.DecodeAll(stored, u.body[:0:h.body]); err != nil || len(body) != int(h.body) {
+		var err error
+		if body, err = u.dec.DecodeAll(stored, u.body[:0:h.body]); err != nil || len(body) != int(h.body) {
 			return u.damage("it does not decompress to what its header says", offset)
 		}
 	}

@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"time"
 )
 
 // FrameHeaderSize is the size of what precedes a payload in a tail, in bytes.
-const FrameHeaderSize = 28
+const FrameHeaderSize = 36
 
 // ErrTorn ends a tail whose last frame is shorter than its length says: the
 // write was cut off, so it never returned, so its bytes were delivered to
@@ -19,14 +20,15 @@ var ErrTorn = errors.New("the last frame of the tail was never fully written")
 
 // Layout of a frame in a tail (RECORDING.md, "Tail"):
 //
-//	 0  4  length of the payload
-//	 4  4  channel
+//	 0  8  number
 //	 8  8  time since the start, microseconds
-//	16  1  kind
-//	17  3  zero
-//	20  4  CRC-32C of the payload
-//	24  4  CRC-32C, from the recording's seed, of the frame's number (8 bytes) and bytes 0 to 23
-//	28     payload
+//	16  4  channel
+//	20  4  length of the payload
+//	24  1  kind
+//	25  3  zero
+//	28  4  CRC-32C of the payload
+//	32  4  CRC-32C, from the recording's seed, of bytes 0 to 31
+//	36     payload
 //
 // The second checksum is apart from the payload so that a damaged length is told
 // from a frame that ends early.
@@ -35,20 +37,13 @@ var ErrTorn = errors.New("the last frame of the tail was never fully written")
 // into b, which is FrameHeaderSize long.
 func PutFrameHeader(b []byte, seed uint32, f *Frame, sum uint32) {
 	_ = b[FrameHeaderSize-1]
-	binary.BigEndian.PutUint32(b, uint32(len(f.Payload)))
-	binary.BigEndian.PutUint32(b[4:], f.Channel)
+	binary.BigEndian.PutUint64(b, f.Number)
 	binary.BigEndian.PutUint64(b[8:], uint64(f.At/time.Microsecond))
-	b[16], b[17], b[18], b[19] = byte(f.Kind), 0, 0, 0
-	binary.BigEndian.PutUint32(b[20:], sum)
-	binary.BigEndian.PutUint32(b[24:], frameSum(seed, f.Number, b[:24]))
-}
-
-func frameSum(seed uint32, number uint64, head []byte) uint32 {
-	// One buffer: CRC's assembly is fast and calls into it are not.
-	var all [8 + 24]byte
-	binary.BigEndian.PutUint64(all[:], number)
-	copy(all[8:], head)
-	return crc32.Update(seed, castagnoli, all[:])
+	binary.BigEndian.PutUint32(b[16:], f.Channel)
+	binary.BigEndian.PutUint32(b[20:], uint32(len(f.Payload)))
+	b[24], b[25], b[26], b[27] = byte(f.Kind), 0, 0, 0
+	binary.BigEndian.PutUint32(b[28:], sum)
+	binary.BigEndian.PutUint32(b[32:], crc32.Update(seed, castagnoli, b[:32]))
 }
 
 // TailReader reads the frames of a tail in order.
@@ -59,6 +54,7 @@ type TailReader struct {
 	offset int64 // of the next frame
 	next   uint64
 	last   time.Duration
+	head   [FrameHeaderSize]byte
 	buf    []byte
 	torn   int64
 	err    error // sticky
@@ -107,28 +103,30 @@ func (t *TailReader) Next() (Frame, error) {
 }
 
 func (t *TailReader) read() (Frame, error) {
-	var head [FrameHeaderSize]byte
-	if n, err := io.ReadFull(t.r, head[:]); err != nil {
+	head := t.head[:]
+	if n, err := io.ReadFull(t.r, head); err != nil {
 		return Frame{}, t.short(n, err)
 	}
-	if allZero(head[:]) {
+	if allZero(head) {
 		return Frame{}, t.zeros()
 	}
-	if binary.BigEndian.Uint32(head[24:]) != frameSum(t.seed, t.next, head[:24]) {
+	if binary.BigEndian.Uint32(head[32:]) != crc32.Update(t.seed, castagnoli, head[:32]) {
 		return Frame{}, t.damage("the checksum of its header is wrong")
 	}
 	at, ok := micros(binary.BigEndian.Uint64(head[8:]))
 	f := Frame{
-		Number:  t.next,
+		Number:  binary.BigEndian.Uint64(head),
 		At:      at,
-		Channel: binary.BigEndian.Uint32(head[4:]),
-		Kind:    Kind(head[16]),
+		Channel: binary.BigEndian.Uint32(head[16:]),
+		Kind:    Kind(head[24]),
 	}
-	size := binary.BigEndian.Uint32(head[:])
+	size := binary.BigEndian.Uint32(head[20:])
 	switch {
+	case f.Number != t.next:
+		return Frame{}, t.damage(fmt.Sprintf("frame %d stands in its place", f.Number))
 	case size > MaxPayload:
 		return Frame{}, t.damage("it is larger than a frame may be")
-	case head[17]|head[18]|head[19] != 0:
+	case head[25]|head[26]|head[27] != 0:
 		return Frame{}, t.damage("its reserved bytes are not zero")
 	case f.Kind == 0:
 		return Frame{}, t.damage("it has no kind")
@@ -142,7 +140,7 @@ func (t *TailReader) read() (Frame, error) {
 	if n, err := io.ReadFull(t.r, f.Payload); err != nil {
 		return Frame{}, t.short(FrameHeaderSize+n, err)
 	}
-	if binary.BigEndian.Uint32(head[20:]) != Checksum(f.Payload) {
+	if binary.BigEndian.Uint32(head[28:]) != Checksum(f.Payload) {
 		return Frame{}, t.damage("the checksum of its payload is wrong")
 	}
 	return f, nil

@@ -74,13 +74,10 @@ func (r *Recorder) rests() bool {
 	return r.size >= tailFull || r.size >= tailRest && time.Since(r.began)-r.last >= restAfter
 }
 
-// shrink compresses a recorder's tail. That it could not is no loss: the tail
-// has the frames, and it is tried again.
+// shrink compresses a recorder's tail. That it could not is no loss, as the tail
+// has the frames; the next tick tries again.
 func (d *Dir) shrink(r *Recorder) {
 	if err := r.shrink(); err != nil {
-		r.mu.Lock()
-		r.queued = false
-		r.mu.Unlock()
 		d.log.Warn("recording not compressed yet", "session", r.session, "error", err)
 	}
 }
@@ -89,14 +86,21 @@ func (r *Recorder) shrink() error {
 	r.work.Lock()
 	defer r.work.Unlock()
 	full := r.path(recording.SuffixFull)
-	if _, err := os.Lstat(full); err != nil { // else: left by a try that failed
-		if done, err := r.rotate(full); done || err != nil {
+	if _, err := os.Lstat(full); err == nil { // left by a try that failed
+		if err := r.absorb(full); err != nil {
 			return err
 		}
 	}
+	if closed, err := r.rotate(full); closed || err != nil {
+		return err
+	}
+	return r.absorb(full)
+}
+
+// absorb compresses the full tail and removes it.
+func (r *Recorder) absorb(full string) error {
 	return r.dir.pack(func(p *recording.Packer) error {
-		_, err := absorb(p, r.path(""), nil, recording.SuffixFull)
-		if err != nil {
+		if _, err := absorb(p, r.path(""), nil, recording.SuffixFull); err != nil {
 			return err
 		}
 		return os.Remove(full)
@@ -104,9 +108,9 @@ func (r *Recorder) shrink() error {
 }
 
 // rotate makes the tail the full one, and begins another. Everything that can
-// take time or fail is done before the lock is taken: Append waits for it. done
-// says that the recorder is closed and there is nothing to do.
-func (r *Recorder) rotate(full string) (done bool, err error) {
+// take time or fail is done before the lock is taken: Append waits for it. closed
+// says that the recorder has no tail any more.
+func (r *Recorder) rotate(full string) (closed bool, err error) {
 	path := r.path(suffixNext)
 	os.Remove(path) // of a try that failed; it has no frames
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -119,7 +123,7 @@ func (r *Recorder) rotate(full string) (done bool, err error) {
 		f.Close()
 		return true, os.Remove(path)
 	}
-	h := r.header()
+	h := r.header
 	h.Tail, h.First = true, r.next
 	if _, err = f.WriteAt(h.Append(nil), 0); err == nil {
 		if err = os.Rename(r.path(recording.SuffixTail), full); err == nil {

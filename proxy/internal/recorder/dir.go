@@ -121,8 +121,9 @@ func (d *Dir) open(m recording.Meta) (*Recorder, error) {
 		return nil, err // it becomes part of a path
 	}
 	r := &Recorder{dir: d, session: m.Session, began: time.Now()}
+	r.header = recording.Header{Session: m.Session, Started: r.began}
+	r.seed = r.header.Seed()
 	m.Started = r.began.UnixMicro()
-	r.seed = r.header().Seed()
 	meta, err := json.Marshal(m)
 	if err != nil {
 		return nil, err
@@ -133,7 +134,7 @@ func (d *Dir) open(m recording.Meta) (*Recorder, error) {
 	if err := d.add(r); err != nil {
 		return nil, err
 	}
-	if r.tail, err = newTail(r.path(recording.SuffixTail), r.header()); err == nil {
+	if r.tail, err = newTail(r.path(recording.SuffixTail), r.header); err == nil {
 		r.size = recording.HeaderSize
 		if err = r.Append(recording.KindSession, 0, meta); err == nil {
 			return r, nil

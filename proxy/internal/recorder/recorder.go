@@ -38,8 +38,9 @@ import (
 type Recorder struct {
 	dir     *Dir
 	session id.Session
+	header  recording.Header
+	seed    uint32    // of header
 	began   time.Time // with Go's monotonic clock: frames' times do not jump
-	seed    uint32
 
 	work sync.Mutex // held while the files are compressed or finished; before mu
 
@@ -47,16 +48,12 @@ type Recorder struct {
 	err     error    // sticky; fault recorder_failed
 	tail    *os.File // nil in the zero Recorder and after Close
 	size    int64    // of tail
-	queued  bool     // waits to be compressed
+	queued  bool     // waits to be compressed, or could not be
 	next    uint64   // number of the next frame
 	last    time.Duration
 	channel uint32 // the last number that was given
 	head    [recording.FrameHeaderSize]byte
 	packed  int64 // size of the finished recording; 0 before Close
-}
-
-func (r *Recorder) header() recording.Header {
-	return recording.Header{Session: r.session, Started: r.began}
 }
 
 // path returns the recording's file with suffix.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,7 +19,7 @@ const session = id.Session("7kq2-m9x4d")
 
 func openDir(t testing.TB, path string) *Dir {
 	t.Helper()
-	d, _, err := OpenDir(Config{Path: path})
+	d, _, err := OpenDir(Config{Path: path, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,9 @@ func frames(t testing.TB, dir string) []recording.Frame {
 	return drain(t, r)
 }
 
-func drain(t testing.TB, r interface{ Next() (recording.Frame, error) }) []recording.Frame {
+func drain(t testing.TB, r interface {
+	Next() (recording.Frame, error)
+}) []recording.Frame {
 	t.Helper()
 	var list []recording.Frame
 	for {
