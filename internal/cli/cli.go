@@ -105,7 +105,11 @@ func Report(env Env, err error) int {
 	var f *fault.Error
 	switch {
 	case errors.As(err, &f):
-		fmt.Fprintf(env.Stderr, "sallyport: %s\n", f.Show())
+		head := "sallyport: "
+		if f.Kind == fault.Denied {
+			head += "denied: "
+		}
+		fmt.Fprintf(env.Stderr, "%s%s\n", head, f.Show())
 		if f.Kind == fault.Internal && f.Err != nil {
 			fmt.Fprintf(env.Stderr, "  cause: %v\n", f.Err)
 		}

@@ -45,7 +45,7 @@ func (d Denial) Fault() *fault.Error {
 	if reason == "" {
 		reason = fault.NoRole
 	}
-	f := fault.New(fault.Denied, reason, "denied: %s", d.Text())
+	f := fault.New(fault.Denied, reason, "%s", d.Text())
 	f.Next = d.Next()
 	return f
 }

@@ -89,9 +89,9 @@ func permit(c Caller, who door.Who) error {
 	case who == door.Person, who == door.Admin && c.Admin, who == door.Auditor && c.Auditor:
 		return nil
 	case who == door.Auditor:
-		return fault.New(fault.Denied, fault.NotAuditor, "denied: %s is no auditor here", c.Name())
+		return fault.New(fault.Denied, fault.NotAuditor, "%s is no auditor here", c.Name())
 	}
-	return fault.New(fault.Denied, fault.NotAdmin, "denied: %s is no admin here", c.Name()).
+	return fault.New(fault.Denied, fault.NotAdmin, "%s is no admin here", c.Name()).
 		Then("admins are named in the CA's configuration (admins) and in roles (duties)")
 }
 

@@ -21,7 +21,7 @@ func (p *people) sessions(c *call) ([]wire.Session, error) {
 	}
 	if !c.Caller.Auditor {
 		if filter.Identity != "" && filter.Identity != c.Caller.Name() {
-			return nil, fault.New(fault.Denied, fault.NotAuditor, "denied: other people's sessions are for auditors")
+			return nil, fault.New(fault.Denied, fault.NotAuditor, "other people's sessions are for auditors")
 		}
 		filter.Identity = c.Caller.Name()
 	}
