@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -45,12 +45,12 @@ type job struct {
 // writer runs the jobs of this process, one transaction at a time.
 type writer struct {
 	db    *dialect
-	pool  *sql.DB
+	url   string
 	log   *slog.Logger
 	clock func() time.Time
 
-	conn  *conn // of the goroutine; nil before the first job and after a loss
-	sweep sweeper
+	session session // of the goroutine; nil before the first job and after a loss
+	sweep   sweeper // of the goroutine
 
 	mu     sync.Mutex
 	queue  []*job // in order of arrival
@@ -59,9 +59,9 @@ type writer struct {
 	ended  chan struct{} // closed when the goroutine has returned
 }
 
-func startWriter(d *dialect, pool *sql.DB, log *slog.Logger, clock func() time.Time) *writer {
+func startWriter(d *dialect, url string, log *slog.Logger, clock func() time.Time) *writer {
 	w := &writer{
-		db: d, pool: pool, log: log, clock: clock,
+		db: d, url: url, log: log, clock: clock,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go w.loop()
@@ -142,6 +142,9 @@ func (w *writer) loop() {
 	defer close(w.ended)
 	defer w.drop()
 	for {
+		// Those who were just answered may come back at once: let them, so that
+		// they share the next commit. Without this half of them wait for another.
+		runtime.Gosched()
 		jobs, more := w.next()
 		switch {
 		case len(jobs) > 0:
@@ -200,57 +203,58 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
 	defer cancel()
 
-	// 1. A connection. One that has died since its last use shows here or in
-	// BEGIN; the next try gets a fresh one.
-	fresh := w.conn == nil
+	// 1. A connection. One that has died since its last use shows at once, and
+	// the next try gets a fresh one.
+	fresh := w.session == nil
 	if fresh {
-		c, err := w.pool.Conn(ctx)
-		if err != nil {
+		var err error
+		if w.session, err = w.db.connect(ctx, w.url); err != nil {
+			w.session = nil
 			return &awayError{doing: "connect", err: err}
 		}
-		w.conn = newConn(c, w.db)
 	}
-	sqlTx, err := w.conn.BeginTx(ctx, nil)
-	if err != nil {
-		w.drop()
-		return &awayError{doing: "begin", again: !fresh, err: err}
-	}
-	t := &tx{ctx: ctx, conn: w.conn, now: w.clock().Unix()}
 
-	// 2. The counters' row, and with it the turn to write; then the work.
-	err = t.lock(expected(jobs, careful))
+	// 2. The turn to write, and the work.
+	t := &tx{ctx: ctx, db: w.db, session: w.session, now: w.clock().Unix()}
+	err := t.begin(expected(jobs, careful))
 	if err == nil {
 		err = t.work(jobs, careful)
 	}
 	if err == nil {
 		err = w.sweep.sweep(t)
 	}
+
+	// 3. The commit. Without its answer nobody knows whether it happened.
+	unknown := false
 	if err == nil {
-		err = t.save()
+		unknown, err = t.commit()
 	}
 	switch {
+	case err == nil:
+		return nil
+	case unknown:
+		w.drop()
+		return &awayError{doing: "commit", again: w.db.again(err), err: err}
 	case t.lost != nil:
-		sqlTx.Rollback() // lets go of the connection; what it says does not matter
 		w.drop()
 		again := !fresh && ctx.Err() == nil || w.db.again(t.lost)
 		return &awayError{doing: "run transaction", again: again, err: t.lost}
-	case err != nil:
-		if undo := sqlTx.Rollback(); undo != nil {
-			w.drop()
-		}
-		if errors.Is(err, errCareful) {
-			return err
-		}
-		return &awayError{doing: "run transaction", err: err}
 	}
-
-	// 3. The commit. Without its answer nobody knows whether it happened.
-	if err := sqlTx.Commit(); err != nil {
-		again := w.db.again(err)
+	if undo := t.rollback(); undo != nil {
 		w.drop()
-		return &awayError{doing: "commit", again: again, err: err}
 	}
-	return nil
+	if errors.Is(err, errCareful) {
+		return err
+	}
+	return &awayError{doing: "run transaction", err: err}
+}
+
+// drop closes the connection, and with it whatever transaction it was in.
+func (w *writer) drop() {
+	if w.session != nil {
+		w.session.close()
+		w.session = nil
+	}
 }
 
 // expected is how many serials jobs will take if nothing is refused. When
@@ -265,14 +269,6 @@ func expected(jobs []*job, careful bool) (n int) {
 		}
 	}
 	return n
-}
-
-// drop closes the connection, and with it whatever transaction it was in.
-func (w *writer) drop() {
-	if w.conn != nil {
-		w.conn.discard()
-		w.conn = nil
-	}
 }
 
 // work runs jobs: the shared kinds first, then the others one by one.
@@ -290,10 +286,14 @@ func (t *tx) work(jobs []*job, careful bool) error {
 			completions = append(completions, j.complete)
 		}
 	}
-	if err := together(t, careful, issues, (*tx).issue, (*issuance).refuse); err != nil {
-		return err
-	}
-	if err := together(t, careful, completions, (*tx).complete, (*completion).refuse); err != nil {
+	if careful {
+		if err := blame(t, issues, (*tx).issue, (*issuance).refuse); err != nil {
+			return err
+		}
+		if err := blame(t, completions, (*tx).complete, (*completion).refuse); err != nil {
+			return err
+		}
+	} else if err := t.together(issues, completions); err != nil {
 		return err
 	}
 	for _, j := range jobs {
@@ -308,18 +308,26 @@ func (t *tx) work(jobs []*job, careful bool) error {
 	return nil
 }
 
-// together applies what is asked for to the whole set, and finds out whom to
-// refuse when that is refused.
-func together[W any](t *tx, careful bool, set []W, apply func(*tx, []W) error, refuse func(W, error)) error {
+// together runs the whole sets, or asks for more care.
+func (t *tx) together(issues []*issuance, completions []*completion) error {
+	err := t.issue(issues)
+	if err == nil {
+		err = t.complete(completions)
+	}
+	if err == nil {
+		err = t.send()
+	}
+	if err != nil && t.lost == nil {
+		return errCareful
+	}
+	return err
+}
+
+// blame applies what is asked for to a set, halving it where it is refused until
+// those to refuse stand alone. Only a lost database is an error.
+func blame[W any](t *tx, set []W, apply func(*tx, []W) error, refuse func(W, error)) error {
 	if len(set) == 0 {
 		return nil
-	}
-	if !careful {
-		err := apply(t, set)
-		if err != nil && t.lost == nil {
-			return errCareful
-		}
-		return err
 	}
 	err := t.savepoint(func() error { return apply(t, set) })
 	switch {
@@ -332,10 +340,10 @@ func together[W any](t *tx, careful bool, set []W, apply func(*tx, []W) error, r
 		return nil
 	}
 	half := len(set) / 2
-	if err := together(t, careful, set[:half], apply, refuse); err != nil {
+	if err := blame(t, set[:half], apply, refuse); err != nil {
 		return err
 	}
-	return together(t, careful, set[half:], apply, refuse)
+	return blame(t, set[half:], apply, refuse)
 }
 
 // guarded runs a caller's closure in the writer's goroutine: its panic must not

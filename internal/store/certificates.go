@@ -2,13 +2,14 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 )
 
 // reserve gives each intent the next serial and stores it.
-func reserve(t *tx, intents []Intent) ([]id.Serial, error) {
+func reserve(t *tx, intents []Intent) []id.Serial {
 	const insert = `INSERT INTO certificates
 		(serial, profile, subject, key_print, valid_after, valid_before, reserved)
 		VALUES {($, $, $, $, $, $, $)}`
@@ -19,8 +20,8 @@ func reserve(t *tx, intents []Intent) ([]id.Serial, error) {
 		serials[n] = id.Serial(t.serial)
 		args = append(args, t.serial, i.Profile, i.Subject, i.KeyPrint, i.ValidAfter, i.ValidBefore, t.now)
 	}
-	_, err := t.execRows(insert, 7, args)
-	return serials, err
+	t.laterRows(insert, 7, args, nil, nil)
+	return serials
 }
 
 // completion stores a signed certificate.
@@ -50,26 +51,28 @@ func (t *tx) complete(set []*completion) error {
 	for _, w := range set {
 		args = append(args, int64(w.serial), w.blob)
 	}
-	n, err := t.execRows(update, 2, args)
+	t.laterRows(update, 2, args, nil, func(changed, given int64) error {
+		if changed < given {
+			return errNotCompleted
+		}
+		return nil
+	})
+	if err := t.send(); !errors.Is(err, errNotCompleted) || len(set) > 1 {
+		return err
+	}
+	const query = `SELECT 1 FROM certificates WHERE serial = $1`
+	serial, one := set[0].serial, 0
+	found, err := t.row(func(r scanner) error { return r.Scan(&one) }, query, int64(serial))
 	if err != nil {
 		return err
 	}
-	if int(n) == len(set) {
-		return nil
+	if !found {
+		return noCertificate(serial)
 	}
-	const query = `SELECT 1 FROM certificates WHERE serial = $1`
-	for _, w := range set {
-		var one int
-		found, err := t.row(func(r scanner) error { return r.Scan(&one) }, query, int64(w.serial))
-		if err != nil {
-			return err
-		}
-		if !found {
-			return noCertificate(w.serial)
-		}
-	}
-	return fault.New(fault.Conflict, fault.CertificateStored, "certificate %d is stored already", set[0].serial)
+	return fault.New(fault.Conflict, fault.CertificateStored, "certificate %d is stored already", serial)
 }
+
+var errNotCompleted = errors.New("some serial was not reserved, or is completed")
 
 func noCertificate(serial id.Serial) error {
 	return fault.New(fault.Missing, fault.NotFound, "no certificate has serial %d", serial)

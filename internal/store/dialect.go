@@ -23,6 +23,16 @@ type dialect struct {
 	// literals.
 	bytes string
 
+	// begin starts a transaction that writes.
+	begin string
+
+	// migrate brings the schema up to date, one process at a time.
+	migrate func(ctx context.Context, d *dialect, url string) error
+
+	// connect opens the connection that writes, reader the pool that reads.
+	connect func(ctx context.Context, url string) (session, error)
+	reader  func(url string) (*sql.DB, error)
+
 	// lost: the error is the database's (gone, full, read-only, too busy) and
 	// not the statement's.
 	lost func(error) bool
@@ -30,12 +40,6 @@ type dialect struct {
 	// again: the database undid the transaction and says that running it once
 	// more may work.
 	again func(error) bool
-
-	// migrate brings the schema up to date, one process at a time.
-	migrate func(ctx context.Context, d *dialect, url string) error
-
-	// open returns the pool of one connection that writes and the pool that reads.
-	open func(url string) (write, read *sql.DB, err error)
 }
 
 // dialectOf reads the scheme of url. No text of url may reach an error: it can
@@ -51,6 +55,7 @@ func dialectOf(url string) (*dialect, error) {
 	return nil, errors.New("the database's URL starts neither with sqlite:// nor with postgres://")
 }
 
+// words puts the database's own words into a literal.
 func (d *dialect) words(query string) string {
 	return strings.ReplaceAll(query, "BYTEA", d.bytes)
 }

@@ -43,8 +43,8 @@ func (s *Store) EnrollNode(ctx context.Context, secretHash []byte, n Node, inten
 			return err
 		}
 		t.bump()
-		serials, err = reserve(t, intents)
-		return err
+		serials = reserve(t, intents)
+		return nil
 	})
 	if err != nil {
 		return Node{}, nil, err
@@ -69,8 +69,8 @@ func (s *Store) EnrollProxy(ctx context.Context, secretHash []byte, p Proxy, int
 			return err
 		}
 		t.bump()
-		serials, err = reserve(t, intents)
-		return err
+		serials = reserve(t, intents)
+		return nil
 	})
 	if err != nil {
 		return Proxy{}, nil, err

@@ -63,7 +63,7 @@ func upsertIdentities(t *tx, set []*issuance) error {
 		byName[i.Name] = i
 		args = append(args, i.Name, i.Issuer, i.Subject, toJSON(i.Groups), string(i.Claims), i.Seen)
 	}
-	return t.eachRows(func(r scanner) error {
+	t.laterRows(upsert, 6, args, func(r scanner) error {
 		var name id.Identity
 		var issuer, subject string
 		if err := r.Scan(&name, &issuer, &subject); err != nil {
@@ -73,7 +73,8 @@ func upsertIdentities(t *tx, set []*issuance) error {
 			return otherSubject(name)
 		}
 		return nil
-	}, upsert, 6, args)
+	}, nil)
+	return nil
 }
 
 func otherSubject(name id.Identity) error {

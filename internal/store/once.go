@@ -12,8 +12,8 @@ func (s *Store) UseOnce(ctx context.Context, once ...Once) error {
 	return s.write(ctx, &job{issue: &issuance{once: once}})
 }
 
-// useOnce inserts the rows of a whole set.
-func useOnce(t *tx, set []*issuance) error {
+// useOnce inserts the rows of a whole set, or refuses it.
+func useOnce(t *tx, set []*issuance) {
 	const insert = `INSERT INTO once (kind, hash, expires) VALUES {($, $, $)} ON CONFLICT DO NOTHING`
 	var args []any
 	for _, w := range set {
@@ -21,15 +21,13 @@ func useOnce(t *tx, set []*issuance) error {
 			args = append(args, o.Kind, o.Hash, o.Expires)
 		}
 	}
-	n, err := t.execRows(insert, 3, args)
-	if err != nil {
-		return err
-	}
-	t.once += int(n)
-	if int(n) < len(args)/3 {
-		return fault.New(fault.Conflict, fault.TokenReplayed, "this was used before")
-	}
-	return nil
+	t.laterRows(insert, 3, args, nil, func(changed, given int64) error {
+		t.once += int(changed)
+		if changed < given {
+			return fault.New(fault.Conflict, fault.TokenReplayed, "this was used before")
+		}
+		return nil
+	})
 }
 
 // Expired rows of once are swept away by those who insert new ones: for each

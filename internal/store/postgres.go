@@ -20,10 +20,12 @@ var postgresDialect = &dialect{
 	schema:  migrations.PostgreSQL,
 	goose:   goose.DialectPostgres,
 	bytes:   "BYTEA",
+	begin:   `BEGIN`,
+	migrate: postgresMigrate,
+	connect: postgresConnect,
+	reader:  postgresReader,
 	lost:    postgresLost,
 	again:   postgresAgain,
-	migrate: postgresMigrate,
-	open:    postgresOpen,
 }
 
 // postgresReaders is how many connections read, beside the one that writes.
@@ -50,14 +52,6 @@ func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// keepPromise makes commits durable where the server's configuration would
-// acknowledge them before they are on disk.
-func keepPromise(ctx context.Context, c *pgx.Conn) error {
-	_, err := c.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false)
-		WHERE current_setting('synchronous_commit') = 'off'`)
-	return err
-}
-
 // byKey are the planner's settings where the writer is. All that it does goes by
 // key. Plans that are made while the tables are small would read them whole, and
 // stay in use while they grow: completing a certificate was five times as dear.
@@ -69,23 +63,103 @@ var byKey = map[string]string{
 	"jit":              "off",
 }
 
-func postgresOpen(dsn string) (write, read *sql.DB, err error) {
+// postgresReader is the pool of connections that read. They cannot write.
+func postgresReader(dsn string) (*sql.DB, error) {
 	config, err := postgresConfig(dsn)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	writes := config.Copy()
+	config.RuntimeParams["default_transaction_read_only"] = "on"
+	db := stdlib.OpenDB(*config)
+	db.SetMaxOpenConns(postgresReaders)
+	db.SetMaxIdleConns(postgresReaders)
+	return db, nil
+}
+
+// postgresSession is pgx itself and not database/sql: it sends what needs no
+// answer in between together. A transaction takes three round trips instead of
+// seven, which is a third of what it costs.
+type postgresSession struct {
+	conn *pgx.Conn
+	text map[shape]string
+}
+
+func postgresConnect(ctx context.Context, dsn string) (session, error) {
+	config, err := postgresConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
 	for name, value := range byKey {
-		writes.RuntimeParams[name] = value
+		config.RuntimeParams[name] = value
 	}
-	write = stdlib.OpenDB(*writes, stdlib.OptionAfterConnect(keepPromise))
-	write.SetMaxOpenConns(1)
-	readOnly := config.Copy()
-	readOnly.RuntimeParams["default_transaction_read_only"] = "on"
-	read = stdlib.OpenDB(*readOnly)
-	read.SetMaxOpenConns(postgresReaders)
-	read.SetMaxIdleConns(postgresReaders)
-	return write, read, nil
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	s := &postgresSession{conn: conn, text: map[shape]string{}}
+	// In a transaction that has failed, nothing new can be prepared.
+	for _, text := range []string{undoSavepoint, releaseSavepoint, rollback} {
+		if _, err := conn.Prepare(ctx, text, text); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	// Where the server's configuration acknowledges commits before they are on
+	// the disk, do not: the promise is ours.
+	_, err = conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false)
+		WHERE current_setting('synchronous_commit') = 'off'`)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *postgresSession) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.conn.Close(ctx)
+}
+
+func (s *postgresSession) send(ctx context.Context, list []statement) error {
+	var batch pgx.Batch
+	for _, st := range list {
+		text, ok := s.text[st.shape]
+		if !ok {
+			text = st.text()
+			s.text[st.shape] = text
+		}
+		batch.Queue(text, st.args...)
+	}
+	answers := s.conn.SendBatch(ctx, &batch)
+	for _, st := range list {
+		if err := s.read(answers, st); err != nil {
+			answers.Close()
+			return err
+		}
+	}
+	return answers.Close()
+}
+
+func (s *postgresSession) read(answers pgx.BatchResults, st statement) error {
+	if st.each == nil {
+		tag, err := answers.Exec()
+		if err != nil || st.count == nil {
+			return err
+		}
+		return st.count(tag.RowsAffected())
+	}
+	rows, err := answers.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := st.each(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // postgresMigrate takes turns with other processes by a row in a table, which

@@ -42,12 +42,6 @@ func rows(literal string, n int) string {
 	return sql.String()
 }
 
-// rowsKey finds a statement that rows made before.
-type rowsKey struct {
-	literal string
-	n       int
-}
-
 // toJSON is a column's text. Maps come out in sorted order, so equal values are
 // equal text. nil slices and maps become the empty ones: a column has one form
 // of nothing.

@@ -20,7 +20,7 @@ const (
 )
 
 // insertSessions stores the sessions of a set, whose serials are reserved.
-func insertSessions(t *tx, set []*issuance) error {
+func insertSessions(t *tx, set []*issuance) {
 	const insert = `INSERT INTO sessions
 		(id, identity, login, node, node_id, proxy, client, way, role, revision, login_serial, serial, started)
 		VALUES {($, $, $, $, $, $, $, $, $, $, $, $, $)} ON CONFLICT (id) DO NOTHING`
@@ -32,14 +32,12 @@ func insertSessions(t *tx, set []*issuance) error {
 				ws.Way, ws.Role, ws.Revision, int64(ws.LoginSerial), int64(w.serials[0]), ws.Started)
 		}
 	}
-	n, err := t.execRows(insert, width, args)
-	if err != nil {
-		return err
-	}
-	if int(n) < len(args)/width {
-		return fault.New(fault.Conflict, fault.SessionTaken, "that session name is taken")
-	}
-	return nil
+	t.laterRows(insert, width, args, nil, func(changed, given int64) error {
+		if changed < given {
+			return fault.New(fault.Conflict, fault.SessionTaken, "that session name is taken")
+		}
+		return nil
+	})
 }
 
 // EndSession closes a session's row. The first end stands: a proxy that asks

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -22,10 +23,12 @@ var sqliteDialect = &dialect{
 	schema:  migrations.SQLite,
 	goose:   goose.DialectSQLite3,
 	bytes:   "BLOB",
+	begin:   `BEGIN IMMEDIATE`,
+	migrate: sqliteMigrate,
+	connect: sqliteConnect,
+	reader:  sqliteReader,
 	lost:    sqliteLost,
 	again:   sqliteAgain,
-	migrate: sqliteMigrate,
-	open:    sqliteOpen,
 }
 
 // sqlitePath is the file of sqlite:///path.
@@ -54,26 +57,105 @@ func sqliteDSN(path string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }
 
-func sqliteOpen(dsn string) (write, read *sql.DB, err error) {
+// sqliteReader is the pool of connections that read. They cannot write.
+func sqliteReader(dsn string) (*sql.DB, error) {
 	path, err := sqlitePath(dsn)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := touch(path); err != nil {
-		return nil, nil, err
-	}
-	if write, err = sql.Open("sqlite", sqliteDSN(path)); err != nil {
-		return nil, nil, err
-	}
-	write.SetMaxOpenConns(1)
-	if read, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)")); err != nil {
-		write.Close()
-		return nil, nil, err
+	db, err := sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
+	if err != nil {
+		return nil, err
 	}
 	readers := max(4, runtime.NumCPU())
-	read.SetMaxOpenConns(readers)
-	read.SetMaxIdleConns(readers)
-	return write, read, nil
+	db.SetMaxOpenConns(readers)
+	db.SetMaxIdleConns(readers)
+	return db, nil
+}
+
+// sqliteSession keeps each statement prepared: parsing one costs more than
+// running it.
+type sqliteSession struct {
+	db       *sql.DB
+	conn     *sql.Conn
+	prepared map[shape]*sql.Stmt
+}
+
+func sqliteConnect(ctx context.Context, dsn string) (session, error) {
+	path, err := sqlitePath(dsn)
+	if err != nil {
+		return nil, err
+	}
+	if err := touch(path); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", sqliteDSN(path))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return &sqliteSession{db: db, conn: conn, prepared: map[shape]*sql.Stmt{}}, nil
+}
+
+func (s *sqliteSession) close() {
+	// SQLite keeps a connection, its transaction and its locks for as long as a
+	// statement of it stands.
+	for _, stmt := range s.prepared {
+		stmt.Close()
+	}
+	s.conn.Raw(func(any) error { return driver.ErrBadConn }) // close it, do not keep it
+	s.conn.Close()
+	s.db.Close()
+}
+
+// send does without ctx: there is no network that could hang, busy_timeout ends
+// the wait for another process, and the driver would start a goroutine for each
+// statement to watch it.
+func (s *sqliteSession) send(ctx context.Context, list []statement) error {
+	ctx = context.WithoutCancel(ctx)
+	for _, st := range list {
+		stmt := s.prepared[st.shape]
+		if stmt == nil {
+			var err error
+			if stmt, err = s.conn.PrepareContext(ctx, sqliteDialect.words(st.text())); err != nil {
+				return err
+			}
+			s.prepared[st.shape] = stmt
+		}
+		if err := s.run(ctx, stmt, st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sqliteSession) run(ctx context.Context, stmt *sql.Stmt, st statement) error {
+	if st.each == nil {
+		res, err := stmt.ExecContext(ctx, st.args...)
+		if err != nil || st.count == nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		return st.count(n)
+	}
+	rows, err := stmt.QueryContext(ctx, st.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := st.each(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // touch makes the file before SQLite would: who logs in from where, and the

@@ -57,12 +57,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := d.migrate(ctx, d, c.URL); err != nil {
 		return nil, away(fmt.Errorf("open store: %w", err))
 	}
-	write, read, err := d.open(c.URL)
+	read, err := d.reader(c.URL)
 	if err != nil {
 		return nil, away(fmt.Errorf("open store: %w", err))
 	}
 	s := &Store{read: &reader{db: d, pool: read}, clock: time.Now}
-	s.writer = startWriter(d, write, c.Log, func() time.Time { return s.clock() })
+	s.writer = startWriter(d, c.URL, c.Log, func() time.Time { return s.clock() })
 	if err := s.Ping(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -76,7 +76,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.writer.close()
-	return errors.Join(s.writer.pool.Close(), s.read.pool.Close())
+	return s.read.pool.Close()
 }
 
 // Ping reports whether the database answers.
