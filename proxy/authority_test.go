@@ -318,4 +318,3 @@ func (a *authority) addNode(name id.NodeName, config rig.SSHDConfig, pin bool) *
 	})
 	return sshd
 }
-

@@ -199,7 +199,7 @@ func (s *Server) connection(ctx context.Context, nc net.Conn) {
 	a, err := s.arrival(ctx, client, line)
 	if err != nil {
 		s.log.Info("turned away", "client", client, "err", err)
-		farewell(g, sshwire.ByApplication, voice.Line(fault.Of(err)))
+		farewell(nc, sshwire.ByApplication, voice.Line(fault.Of(err)))
 		return
 	}
 	s.serveSSH(ctx, g, a, func() { limit.Stop(); leave() })

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -270,3 +271,13 @@ func content(frames []recording.Frame, kind recording.Kind) string {
 	}
 	return b.String()
 }
+
+// command is one of OpenSSH's programs.
+func command(t *testing.T, name string, args ...string) *exec.Cmd {
+	return exec.Command(rig.Need(t, name, "openssh-client"), args...)
+}
+
+func parseNode(s string) (id.NodeName, error) { return id.ParseNodeName(s) }
+func parseLogin(s string) (id.Login, error)   { return id.ParseLogin(s) }
+
+func asErr[E error](err error, to *E) bool { return errors.As(err, to) }
