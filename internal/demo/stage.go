@@ -90,7 +90,7 @@ func (s *stage) expect(out string, want []string) {
 func (p person) terminal(line, shellPrompt string, typed []string, want ...string) {
 	p.prompt(p.name, line)
 	cmd := p.home.Command("sh", "-c", line)
-	cmd.Env = append(cmd.Env, "TERM=xterm")
+	cmd.Env = append(cmd.Env, "TERM=dumb")
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
 	if err != nil {
 		p.Fatalf("open a terminal: %v", err)

@@ -44,8 +44,9 @@ func walk(s *stage) *rig.World {
 
 	s.chapter("A node joins",
 		"Its sshd is an ordinary one. The agent certifies its host key, writes its drop-in, tests it, and reloads it.")
-	token := strings.TrimSpace(ada.run(0, "sallyport token create --part agent --name demo-node --label env=demo"))
-	member := w.Enrol(node, "demo-node", token)
+	said := ada.run(0, "sallyport token create --part agent --name demo-node --label env=demo", "--token ")
+	_, token, _ := strings.Cut(said, "--token ")
+	member := w.Enrol(node, "demo-node", strings.TrimSpace(token))
 	s.prompt("root@demo-node", member.Command)
 	s.show(member.Said)
 	ada.run(0, "sallyport node ls", "demo-node")
@@ -59,9 +60,8 @@ func walk(s *stage) *rig.World {
 	ann.run(0, "printf 'ls -l notes.txt\\nget notes.txt copy.txt\\n' | sftp -q -b - "+node.Login+"@demo-node && cat copy.txt", "a file of mine")
 
 	s.chapter("What is not allowed says why")
-	ann.run(254, "ssh root-of-all@demo-node", "denied", "root-of-all", node.Login)
-	ann.run(254, "ssh "+node.Login+"@demo-nodes", "demo-nodes")
-	ada.run(0, "sallyport policy explain ann@example.com root-of-all@demo-node", "DENIED")
+	ann.run(254, "ssh postgres@demo-node true", "denied", "postgres", node.Login)
+	ada.run(0, "sallyport policy explain ann@example.com postgres@demo-node", "DENIED")
 
 	s.chapter("An auditor looks at what was just done")
 	list := ada.run(0, "sallyport sessions ls", "ann@example.com", "demo-node")

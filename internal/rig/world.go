@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -129,11 +130,15 @@ func (w *World) admin() *Home {
 // Token makes a join token for a node of this name with labels "k=v".
 func (w *World) Token(name string, labels ...string) string {
 	w.t.Helper()
-	args := []string{"token", "create", "--part", "agent", "--name", name}
+	args := []string{"token", "create", "--json", "--part", "agent", "--name", name}
 	for _, l := range labels {
 		args = append(args, "--label", l)
 	}
-	return strings.TrimSpace(w.admin().Must("sallyport", args...))
+	var token struct{ Secret string }
+	if err := json.Unmarshal([]byte(w.admin().Must("sallyport", args...)), &token); err != nil || token.Secret == "" {
+		w.t.Fatalf("read token: %v", err)
+	}
+	return token.Secret
 }
 
 // Member is a node of the world: its sshd and its agent.
@@ -163,7 +168,7 @@ func (w *World) Enrol(sshd *Sshd, name, token string) *Member {
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		w.t.Fatalf("write token: %v", err)
 	}
-	args := append([]string{"agent", "enroll", "--ca", w.URL, "--token-file", file, "--name", name, "--addr", sshd.Addr}, m.flags()...)
+	args := append([]string{"agent", "enroll", "--no-service", "--ca", w.URL, "--token-file", file, "--name", name, "--addr", sshd.Addr}, m.flags()...)
 	m.Command = "sallyport " + strings.Join(args, " ")
 	out, err := exec.Command(Binary(w.t), args...).CombinedOutput()
 	if m.Said = string(out); err != nil {
