@@ -123,7 +123,10 @@ func ReadHost(c *ssh.Certificate) (Host, error) {
 	if err != nil {
 		return Host{}, err
 	}
-	return r, same(r, c)
+	if err := same(r, c); err != nil {
+		return Host{}, err
+	}
+	return r, nil
 }
 
 // hostFields is ReadHost without the check that c has nothing else.

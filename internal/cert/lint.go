@@ -15,7 +15,10 @@ func Read(p Profile, c *ssh.Certificate) (Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, same(r, c)
+	if err := same(r, c); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 func fields(p Profile, c *ssh.Certificate) (r Request, err error) {
@@ -81,7 +84,10 @@ func Lint(p Profile, blob []byte, ca ssh.PublicKey) (*ssh.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, check(want, c, blob, ca)
+	if err := check(want, c, blob, ca); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Check is Lint for who asked for the certificate, and so knows r: it must be
@@ -95,7 +101,10 @@ func Check(r Request, blob []byte, ca ssh.PublicKey) (*ssh.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, check(want, c, blob, ca)
+	if err := check(want, c, blob, ca); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // check compares the bytes of c, which blob is, with those of want under c's
@@ -104,15 +113,12 @@ func check(want, c *ssh.Certificate, blob []byte, ca ssh.PublicKey) error {
 	if err := CheckAuthority(ca); err != nil {
 		return err
 	}
-	if !sameKey(c.SignatureKey, ca) {
-		return invalid("another CA signed the certificate")
-	}
-	if len(c.Nonce) != nonceSize {
-		return errOther
-	}
-	want.Nonce, want.SignatureKey, want.Signature = c.Nonce, ca, c.Signature
+	want.Nonce, want.SignatureKey = c.Nonce, ca
 	signed := encodeSigned(want)
-	if !bytes.Equal(appendSignature(signed, c.Signature), blob) {
+	if len(c.Nonce) != nonceSize || !bytes.Equal(appendSignature(signed, c.Signature), blob) {
+		if !sameKey(c.SignatureKey, ca) {
+			return invalid("another CA signed the certificate")
+		}
 		return errOther
 	}
 	return checkSignature(c, signed)
@@ -128,7 +134,7 @@ func same(r Request, c *ssh.Certificate) error {
 	if c.SignatureKey == nil {
 		return errOther
 	}
-	want.Nonce, want.SignatureKey, want.Signature = c.Nonce, c.SignatureKey, c.Signature
+	want.Nonce, want.SignatureKey = c.Nonce, c.SignatureKey
 	if len(c.Nonce) != nonceSize || !bytes.Equal(encodeSigned(want), encodeSigned(c)) {
 		return errOther
 	}

@@ -93,7 +93,10 @@ func ReadLogin(c *ssh.Certificate) (Login, error) {
 	if err != nil {
 		return Login{}, err
 	}
-	return r, same(r, c)
+	if err := same(r, c); err != nil {
+		return Login{}, err
+	}
+	return r, nil
 }
 
 // loginFields is ReadLogin without the check that c has nothing else.

@@ -125,7 +125,10 @@ func ReadSession(c *ssh.Certificate) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	return r, same(r, c)
+	if err := same(r, c); err != nil {
+		return Session{}, err
+	}
+	return r, nil
 }
 
 // sessionFields is ReadSession without the check that c has nothing else.

@@ -13,6 +13,9 @@ import (
 // certificates by CA and serial.
 func Parse(data []byte) (List, error) {
 	l, err := parse(data)
+	if err == nil {
+		err = l.check()
+	}
 	if err != nil {
 		return List{}, fmt.Errorf("read revocation list: %w", err)
 	}
@@ -53,7 +56,7 @@ func parse(data []byte) (List, error) {
 		}
 		l.Revoked, rest = append(l.Revoked, a), after
 	}
-	return l, l.check()
+	return l, nil
 }
 
 // section cuts the next section, a byte and a string, from data.
