@@ -36,6 +36,9 @@ func (p *playCommand) Run(c *call) error {
 		return err
 	}
 	ch, err := channel(about, p.Channel)
+	if err != nil && damage != nil {
+		return readable(damage)
+	}
 	if err != nil {
 		return err
 	}

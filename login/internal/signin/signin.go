@@ -95,6 +95,11 @@ func Discover(ctx context.Context, o wire.OIDC) (*Issuer, error) {
 	}
 	i.names, i.revocation = more.Names, more.Revocation
 	i.config = oauth2.Config{ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: provider.Endpoint(), Scopes: slices.Clone(o.Scopes)}
+	if o.ClientSecret == "" {
+		// A public client has nothing to authenticate with (RFC 8252, section
+		// 8.4); the library would try it, and a code is good for one try.
+		i.config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
 	if !slices.Contains(i.config.Scopes, oidc.ScopeOpenID) {
 		i.config.Scopes = append([]string{oidc.ScopeOpenID}, i.config.Scopes...)
 	}
