@@ -27,21 +27,28 @@ func (s *session) holdExit(r *ssh.Request) {
 	select {
 	case <-s.output:
 		s.sendExit()
+		s.endOutput()
 	default:
 		s.awaitRest(moved)
 	}
 }
 
-// sendExit sends the exit status that is held back, if there is one.
-func (s *session) sendExit() {
+// sendExit sends the exit status that is held back, if there is one. When it
+// returns, the status is on its way, whoever of several callers sent it: the
+// close that may follow must not overtake it. It says whether one has been sent.
+func (s *session) sendExit() bool {
+	s.sending.Lock()
+	defer s.sending.Unlock()
 	s.mu.Lock()
 	r := s.exit
 	s.exit = nil
 	s.exited = s.exited || r != nil
+	sent := s.exited
 	s.mu.Unlock()
 	if r != nil {
 		s.down.SendRequest(r.Type, false, r.Payload)
 	}
+	return sent
 }
 
 // awaitRest sends the held exit status when the output rests: both flows wait in

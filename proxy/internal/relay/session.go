@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport-ssh/sallyport/proxy/internal/voice"
 )
 
-// settle is how long an end waits for what usually follows at once: an end of
-// file for the close, a close for the end of the node's connection.
+// settle is how long the end of a channel waits for the end of its connection,
+// which tells a program that was cut off from one that ended.
 const settle = 20 * time.Millisecond
 
 // session relays a session channel (RFC 4254, section 6). Each of its
@@ -30,7 +30,6 @@ type session struct {
 
 	input  chan struct{} // closed when the input's flow has ended
 	output chan struct{} // closed when both output flows have ended
-	closed chan struct{} // closed when the node has closed the channel
 
 	// stderr is taken by whoever writes the client's stderr, or ends it: x/crypto
 	// wants one writer at a time, and the proxy speaks there too. over is closed
@@ -38,6 +37,8 @@ type session struct {
 	stderr chan struct{}
 	over   chan struct{}
 	end    sync.Once // of what the client is sent
+
+	sending sync.Mutex // held while an exit status is sent; before mu
 
 	mu     sync.Mutex
 	raw    bool         // as terminal, for the other goroutines
@@ -49,7 +50,7 @@ type session struct {
 func newSession(l *Link, n uint32, down, up leg) *session {
 	s := &session{
 		l: l, n: n, down: down, up: up,
-		input: make(chan struct{}), output: make(chan struct{}), closed: make(chan struct{}),
+		input: make(chan struct{}), output: make(chan struct{}),
 		stderr: make(chan struct{}, 1), over: make(chan struct{}),
 	}
 	s.stderr <- struct{}{}
@@ -160,11 +161,8 @@ func (s *session) start(all *sync.WaitGroup) {
 		outputs.Done()
 		outputs.Wait()
 		close(s.output)
-		select {
-		case <-s.closed: // then there is more to say, and fromNode says it
-		case <-time.After(settle): // a half-closed channel
+		if s.sendExit() {
 			s.endOutput()
-			s.sendExit()
 		}
 	})
 }
@@ -187,13 +185,12 @@ func (s *session) fromNode() {
 			s.l.refuse(s.n, r, fault.New(fault.Denied, fault.ChannelNotAllowed, "requests of type %q are not carried", r.Type))
 		}
 	}
-	close(s.closed)
 	<-s.output
 	if s.wasCut() {
 		s.say(voice.Text(fault.New(fault.Unavailable, fault.NodeAway, "%s closed the connection", s.l.Node), s.isRaw()))
 	}
-	s.endOutput()
 	s.sendExit()
+	s.endOutput()
 	s.l.closed(s.n, recording.Node, s.down)
 }
 
@@ -216,6 +213,12 @@ func (s *session) wasCut() bool {
 }
 
 // endOutput passes the node's end of file on. After it nobody may write.
+//
+// It waits for the exit status, or for the close where none comes. ssh answers
+// an end of file by a close as soon as its own input has ended, and x/crypto
+// answers that close at once, before the status of a program that still runs
+// could go out: scripts would see 255. So a program that closes its output and
+// runs on is heard to have ended only when it has.
 func (s *session) endOutput() {
 	s.end.Do(func() {
 		close(s.over)
