@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/keyfile"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/config"
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 )
 
@@ -186,15 +187,24 @@ func (l *Log) Check() error {
 	return nil
 }
 
-// checkDatabase keeps passwords out of the file, and so out of what `check`
-// prints.
 func checkDatabase(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || s != "" && u.Scheme != "sqlite" && u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return errors.New("this is neither sqlite:///path nor postgres://user@host/name")
 	}
+	return nil
+}
+
+// checkSecrets keeps passwords out of the file, and so out of what `check`
+// prints. It stands apart from Check because an error there shows the line.
+func (c *Config) checkSecrets() error {
+	u, err := url.Parse(c.Database)
+	if err != nil {
+		return nil // Check has said so
+	}
 	if _, has := u.User.Password(); has || u.Query().Has("password") {
-		return errors.New("a password stands in it: put it into a passfile (PostgreSQL manual, \"The Password File\") and add ?passfile=/path")
+		return fault.New(fault.Invalid, fault.ConfigInvalid, "database: a password stands in the URL").
+			Then("put it into a passfile (PostgreSQL manual, \"The Password File\") and add ?passfile=/path")
 	}
 	return nil
 }

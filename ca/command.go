@@ -71,6 +71,9 @@ func (f configFlag) load(env cli.Env) (Config, error) {
 		return c, err
 	}
 	c.complete(env.Getenv)
+	if err := c.checkSecrets(); err != nil {
+		return c, err
+	}
 	return c, c.Check()
 }
 

@@ -55,6 +55,19 @@ type installation struct {
 // install writes a configuration, with more YAML lines at its end, and makes keys.
 func install(t testing.TB, issuer string, more ...string) *installation {
 	t.Helper()
+	in := configure(t, issuer, more...)
+	in.must("init")
+	keys, err := signer.ReadPublicKeys(filepath.Join(in.dir, "data", "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.trust = keys
+	return in
+}
+
+// configure is install without keys.
+func configure(t testing.TB, issuer string, more ...string) *installation {
+	t.Helper()
 	dir := t.TempDir()
 	listen, parts := rig.FreeAddr(t), rig.FreeAddr(t)
 	in := &installation{t: t, dir: dir, config: filepath.Join(dir, "ca.yaml"), url: "http://" + listen, parts: parts, issuer: issuer}
@@ -66,12 +79,6 @@ func install(t testing.TB, issuer string, more ...string) *installation {
 	if err := os.WriteFile(in.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	in.must("init")
-	keys, err := signer.ReadPublicKeys(filepath.Join(dir, "data", "keys"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	in.trust = keys
 	return in
 }
 

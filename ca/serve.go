@@ -80,6 +80,9 @@ func (t TLS) config() (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: f.get}, nil
 }
 
+// lookAgain is how often the files are looked at.
+const lookAgain = 30 * time.Second
+
 // tlsFiles holds the newest pair that could be read.
 type tlsFiles struct {
 	TLS
@@ -93,7 +96,7 @@ type tlsFiles struct {
 func (f *tlsFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.pair != nil && time.Since(f.looked) < 30*time.Second {
+	if f.pair != nil && time.Since(f.looked) < lookAgain {
 		return f.pair, nil
 	}
 	f.looked = time.Now()
