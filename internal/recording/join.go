@@ -271,6 +271,9 @@ func (r *Recording) Seek(at time.Duration) error {
 	if i < len(r.places) {
 		r.block, r.next = i, r.places[i].first
 	}
+	if at <= 0 {
+		return nil // every frame is: also where the first is damaged
+	}
 	for {
 		f, err := r.Next()
 		if err == io.EOF {
