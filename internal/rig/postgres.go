@@ -54,7 +54,6 @@ func startPostgres(t T, durable bool) *Database {
 	d.run("initdb", "-D", d.data(), "-U", "postgres", "--auth=trust", "--no-sync",
 		"--encoding=UTF8", "--locale=C")
 	d.Start()
-	t.Cleanup(d.stop)
 	d.run("createuser", "-h", d.dir, "-U", "postgres", "sallyport")
 	d.run("createdb", "-h", d.dir, "-U", "postgres", "-O", "sallyport", "sallyport")
 	d.URL = d.url("sallyport")
@@ -77,6 +76,7 @@ func (d *Database) Start() {
 		"-c", "fsync="+onOff, "-c", "synchronous_commit=on", "-c", "full_page_writes="+onOff)
 	cmd.SysProcAttr = d.as
 	d.server = Start(d.t, cmd)
+	d.t.Cleanup(d.stop) // before Start's own, which would wait for clients
 	Eventually(d.t, 30*time.Second, "PostgreSQL answers", func() bool {
 		select {
 		case <-d.server.Done():
@@ -193,7 +193,7 @@ func postgresPrograms(t T) string {
 		if os.Geteuid() != 0 {
 			t.Fatalf("PostgreSQL is not installed: apt-get install postgresql")
 		}
-		install(t, "postgresql")
+		Install(t, "postgresql")
 	}
 	bin := newest()
 	if bin == "" {

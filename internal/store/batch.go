@@ -27,7 +27,7 @@ import (
 const (
 	maxJobs  = 256              // in one transaction
 	maxTries = 5                // of a transaction that the database asks to repeat
-	maxTime  = 10 * time.Second // of one try; a database that hangs is away
+	maxTime  = 10 * time.Second // of one try
 )
 
 // job is what one caller waits for. Exactly one of issue, complete and alone is
@@ -49,8 +49,11 @@ type writer struct {
 	log   *slog.Logger
 	clock func() time.Time
 
+	patience time.Duration // with one try; a database that hangs is away
+
 	session session // of the goroutine; nil before the first job and after a loss
 	sweep   sweeper // of the goroutine
+	away    bool    // of the goroutine: the last transaction failed
 
 	mu     sync.Mutex
 	queue  []*job // in order of arrival
@@ -61,7 +64,7 @@ type writer struct {
 
 func startWriter(d *dialect, url string, log *slog.Logger, clock func() time.Time) *writer {
 	w := &writer{
-		db: d, url: url, log: log, clock: clock,
+		db: d, url: url, log: log, clock: clock, patience: maxTime,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go w.loop()
@@ -167,6 +170,7 @@ func (w *writer) commit(jobs []*job) {
 	for try := 1; ; try++ {
 		err := w.attempt(jobs, careful)
 		if err == nil {
+			w.note(nil)
 			return
 		}
 		var lost *awayError
@@ -177,12 +181,24 @@ func (w *writer) commit(jobs []*job) {
 		case errors.As(err, &lost) && lost.again && try < maxTries:
 			continue
 		}
-		w.log.Error("write to database", "err", err, "jobs", len(jobs), "tries", try)
+		w.note(err)
 		for _, j := range jobs {
 			j.err = away(err)
 		}
 		return
 	}
+}
+
+// note logs the first failure of the database, and its return: not each of the
+// thousands of calls that it fails meanwhile.
+func (w *writer) note(err error) {
+	switch {
+	case err != nil && !w.away:
+		w.log.Error("the database is away", "err", err)
+	case err == nil && w.away:
+		w.log.Info("the database is back")
+	}
+	w.away = err != nil
 }
 
 // errCareful asks to run the transaction again with savepoints.
@@ -200,7 +216,7 @@ func (e *awayError) Unwrap() error { return e.err }
 
 // attempt is one try of one transaction.
 func (w *writer) attempt(jobs []*job, careful bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
+	ctx, cancel := context.WithTimeout(context.Background(), w.patience)
 	defer cancel()
 
 	// 1. A connection. One that has died since its last use shows at once, and

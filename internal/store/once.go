@@ -35,7 +35,7 @@ func useOnce(t *tx, set []*issuance) {
 // 1/(1-1/sweepRatio) of what has not expired, however fast it fills, and an
 // idle CA does nothing.
 const (
-	sweepRatio = 4
+	sweepRatio = 2
 	sweepSlice = 128 // rows to look at before it is worth a statement
 	sweepMost  = 512 // rows to look at in one transaction
 	sweepGrace = 300 // seconds after Expires: the clocks of CAs differ

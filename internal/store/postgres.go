@@ -28,9 +28,6 @@ var postgresDialect = &dialect{
 	again:   postgresAgain,
 }
 
-// postgresReaders is how many connections read, beside the one that writes.
-const postgresReaders = 8
-
 func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -70,10 +67,7 @@ func postgresReader(dsn string) (*sql.DB, error) {
 		return nil, err
 	}
 	config.RuntimeParams["default_transaction_read_only"] = "on"
-	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(postgresReaders)
-	db.SetMaxIdleConns(postgresReaders)
-	return db, nil
+	return stdlib.OpenDB(*config), nil
 }
 
 // postgresSession is pgx itself and not database/sql: it sends what needs no

@@ -17,6 +17,15 @@ type reader struct {
 	prepared sync.Map // query to *sql.Stmt, which prepares itself on each connection
 }
 
+// readers is how many connections read at once, beside the one that writes.
+const readers = 8
+
+func newReader(d *dialect, pool *sql.DB) *reader {
+	pool.SetMaxOpenConns(readers)
+	pool.SetMaxIdleConns(readers)
+	return &reader{db: d, pool: pool}
+}
+
 func (r *reader) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 	if s, ok := r.prepared.Load(query); ok {
 		return s.(*sql.Stmt), nil
@@ -37,24 +46,45 @@ func (s *Store) each(ctx context.Context, scan func(scanner) error, query string
 	if s.read == nil {
 		return away(errors.New("store was not opened"))
 	}
-	stmt, err := s.read.stmt(ctx, query)
-	if err != nil {
-		return s.read.fault(err)
-	}
-	rows, err := stmt.QueryContext(ctx, args...)
-	if err != nil {
-		return s.read.fault(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return fault.Of(err)
+	started := false
+	read := func() error {
+		stmt, err := s.read.stmt(ctx, query)
+		if err != nil {
+			return err
 		}
+		rows, err := stmt.QueryContext(ctx, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			started = true
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
 	}
-	if err := rows.Err(); err != nil {
-		return s.read.fault(err)
+	err := read()
+	if err != nil && !started && ctx.Err() == nil && s.read.db.lost(err) {
+		// The connection may have died while nobody used it, and the other idle
+		// ones with it.
+		s.read.hangUp()
+		err = read()
 	}
-	return nil
+	switch {
+	case err == nil:
+		return nil
+	case s.read.db.lost(err):
+		return away(err)
+	}
+	return fault.Of(err)
+}
+
+// hangUp closes the connections that are not in use.
+func (r *reader) hangUp() {
+	r.pool.SetMaxIdleConns(0)
+	r.pool.SetMaxIdleConns(readers)
 }
 
 // row reads one row with scan; found is false where there is none.
@@ -89,11 +119,4 @@ func all[V any](ctx context.Context, s *Store, scan func(scanner) (V, error), qu
 		return nil, err
 	}
 	return list, nil
-}
-
-func (r *reader) fault(err error) error {
-	if r.db.lost(err) {
-		return away(err)
-	}
-	return fault.Of(err)
 }

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -63,14 +62,7 @@ func sqliteReader(dsn string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
-	if err != nil {
-		return nil, err
-	}
-	readers := max(4, runtime.NumCPU())
-	db.SetMaxOpenConns(readers)
-	db.SetMaxIdleConns(readers)
-	return db, nil
+	return sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
 }
 
 // sqliteSession keeps each statement prepared: parsing one costs more than

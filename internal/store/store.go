@@ -61,7 +61,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, away(fmt.Errorf("open store: %w", err))
 	}
-	s := &Store{read: &reader{db: d, pool: read}, clock: time.Now}
+	s := &Store{read: newReader(d, read), clock: time.Now}
 	s.writer = startWriter(d, c.URL, c.Log, func() time.Time { return s.clock() })
 	if err := s.Ping(ctx); err != nil {
 		s.Close()
