@@ -61,8 +61,14 @@ func dial(ctx context.Context, t wire.Target, login id.Login, key ssh.Signer, ho
 			return hostKey
 		},
 	})
+	var none *ssh.AlgorithmNegotiationError
 	switch {
 	case err == nil:
+	case errors.As(err, &none) && none.What == "host key":
+		return nil, fault.New(fault.Denied, fault.NodeHostKey, "%s shows no host key by which it could be known: nothing was sent to it", t.Name).
+			Then("tell the admins: its host certificate is gone; if the machine was set up anew, it has to be enrolled again").Because(err)
+	case errors.As(err, &none):
+		return nil, fault.New(fault.Unavailable, fault.NodeAway, "sshd on %s and the proxy have no %s in common", t.Name, none.What).Because(err)
 	case hostKey != nil:
 		return nil, fault.New(fault.Denied, fault.NodeHostKey, "%s shows a host key that is not its own: nothing was sent to it", t.Name).
 			Then("tell the admins; if the machine was set up anew, it has to be enrolled again").Because(hostKey)

@@ -32,14 +32,15 @@ func TestFaults(t *testing.T) {
 		}
 		for _, text := range want {
 			if !strings.Contains(r.Stderr, text) {
-				t.Errorf("it does not say %q: %s", text, r)
+				t.Errorf("it does not say %q: %s\n%s", text, r, w.Up.Log)
 			}
 		}
 	}
 	works(t)
 
 	t.Run("a CA that hangs refuses new sessions and leaves live ones alone", func(t *testing.T) {
-		live := rig.Start(t, someone.Command("ssh", "-tt", there, "while read -r x; do echo got-$x; done"))
+		live := rig.Start(t, someone.Command("ssh", "-tt", there, "echo begun; sleep 600"))
+		rig.Eventually(t, 15*time.Second, "a live session has begun", func() bool { return strings.Contains(live.Log.String(), "begun") })
 		ca := w.Child("ca")
 		if err := syscall.Kill(ca, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
@@ -67,7 +68,7 @@ func TestFaults(t *testing.T) {
 			t.Errorf("the issuer is not named: %s", r)
 		}
 		w.IDP.Start()
-		w.Login("bob")
+		rig.Eventually(t, 15*time.Second, "bob can sign in again", func() bool { return w.Home("bob").Run("sallyport", "login", w.URL).Status == 0 })
 	})
 
 	t.Run("a proxy that is told to end drains", func(t *testing.T) {

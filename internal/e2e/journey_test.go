@@ -56,6 +56,7 @@ func TestFirstMorning(t *testing.T) {
 func TestDenialsSayWhyAndEndNonZero(t *testing.T) {
 	stranger := rig.NewHome(t, filepath.Join(t.TempDir(), "ada"), world.IDP.Browser("ada"))
 	stranger.Must("sallyport", "login", world.URL)
+	host, port := proxyAddr()
 	for name, c := range map[string]struct {
 		who  *rig.Home
 		args []string
@@ -63,7 +64,7 @@ func TestDenialsSayWhyAndEndNonZero(t *testing.T) {
 	}{
 		"a login that no role gives":       {ann, []string{"nobody-gives@web-1", "true"}, []string{"nobody-gives", "web-1", web.Login}},
 		"a node that is not there":         {ann, []string{"-o", "ProxyCommand=sallyport connect %h %p %r", web.Login + "@web-9", "true"}, []string{"web-9"}},
-		"an identity without any role":     {stranger, []string{web.Login + "@web-1", "true"}, []string{"web-1"}},
+		"an identity without any role":     {stranger, []string{"-o", "User=" + web.Login + "@web-1", "-p", port, host, "true"}, []string{"web-1"}},
 		"the same over -J":                 {ann, []string{"-J", world.Proxy, "nobody-gives@web-1", "true"}, []string{"nobody-gives"}},
 		"a node that is not there over -J": {ann, []string{"-J", world.Proxy, web.Login + "@web-9", "true"}, []string{"web-9"}},
 	} {
