@@ -53,7 +53,8 @@ type Recorder struct {
 	last    time.Duration
 	channel uint32 // the last number that was given
 	head    [recording.FrameHeaderSize]byte
-	packed  int64 // size of the finished recording; 0 before Close
+	packed  int64                // size of the finished recording; 0 before Close
+	streams map[*Stream]struct{} // open ones; nil before the first
 }
 
 // path returns the recording's file with suffix.
@@ -183,6 +184,7 @@ func (r *Recorder) Close(end recording.End) error {
 	if r.dir == nil {
 		return failed(os.ErrClosed)
 	}
+	r.endStreams()
 	ended, open := r.endTail(end)
 	if !open {
 		return nil

@@ -3,6 +3,8 @@ package recorder
 import (
 	"crypto/sha256"
 	"hash"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/sallyport-ssh/sallyport/internal/recording"
@@ -35,8 +37,36 @@ func (r *Recorder) Stream(kind recording.Kind, channel uint32) *Stream {
 	s := &Stream{r: r, kind: kind, channel: channel, sum: sha256.New()}
 	if r.dir != nil {
 		s.keep = r.dir.keep
+		r.begin(s)
 	}
 	return s
+}
+
+// begin remembers s until it is closed, so that Close of the recorder finds it.
+func (r *Recorder) begin(s *Stream) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.streams == nil {
+		r.streams = map[*Stream]struct{}{}
+	}
+	r.streams[s] = struct{}{}
+}
+
+func (r *Recorder) forget(s *Stream) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.streams, s)
+}
+
+// endStreams closes what a broken connection left: the session's end is known,
+// and so is how far each direction came.
+func (r *Recorder) endStreams() {
+	r.mu.Lock()
+	open := slices.Collect(maps.Keys(r.streams))
+	r.mu.Unlock()
+	for _, s := range open {
+		s.Close() // an error is the recorder's own, and Close meets it next
+	}
 }
 
 // Append records b, as far as it is to be kept, and returns when b may be
@@ -78,7 +108,8 @@ func (s *Stream) count(b []byte) {
 }
 
 // Close records the direction's end: a final Bulk, where not everything was
-// kept. Call it before the end of file or the close goes on.
+// kept. Call it before the end of file or the close goes on. Closing twice is
+// harmless; Recorder.Close closes what is open.
 func (s *Stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,6 +117,7 @@ func (s *Stream) Close() error {
 		return nil
 	}
 	s.done = true
+	s.r.forget(s)
 	if s.kept == s.bytes {
 		return nil
 	}

@@ -136,3 +136,37 @@ func TestAStreamStopsWithItsRecorder(t *testing.T) {
 		t.Errorf("a misuse does not end the session: %v", err)
 	}
 }
+
+// TestABrokenConnectionLeavesExactFigures: nobody closed the stream, and the
+// session's end is known all the same.
+func TestABrokenConnectionLeavesExactFigures(t *testing.T) {
+	dir := t.TempDir()
+	d, _, err := OpenDir(Config{Path: dir, Keep: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	r := open(t, d)
+	for range 2 {
+		if err := r.Stream(recording.KindOutput, r.NewChannel()).Append(make([]byte, 12345)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Close(recording.End{Reason: string(fault.NodeAway)}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := recording.OpenDir(dir, session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	s, err := recording.Summarize(f)
+	if err != nil || len(s.Channels) != 2 || s.End == nil {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	for _, c := range s.Channels {
+		if c.Output.Bytes != 12345 || c.Output.AtMost != 12345 || c.Output.Kept != 10 {
+			t.Errorf("channel %d: %+v", c.Number, c.Output)
+		}
+	}
+}
