@@ -71,10 +71,10 @@ func (b *bench) targets() []target {
 	plain := func(name, addr string) target {
 		host, port, _ := strings.Cut(addr, ":")
 		return target{name, []string{rig.Need(b, "ssh", "openssh-client"), "-F", "none", "-i", key, "-p", port,
-			"-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", b.node.Login + "@" + host}}
+			"-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", b.node.Login + "@" + host}, nil}
 	}
 	b.cmp = []target{plain("direct", b.node.Addr), plain("relay", addr),
-		{"sallyport", []string{filepath.Join(b.ann.Dir, "bin", "ssh"), "-o", "LogLevel=ERROR", b.node.Login + "@bench-node"}}}
+		{"sallyport", []string{filepath.Join(b.ann.Dir, "bin", "ssh"), "-o", "LogLevel=ERROR", b.node.Login + "@bench-node"}, b.ann.Env()}}
 	return b.cmp
 }
 

@@ -16,13 +16,16 @@ import (
 type target struct {
 	name string
 	ssh  []string
+	env  []string // nil for this process' own
 }
 
 func (t target) command(options []string, remote ...string) *exec.Cmd {
 	args := append([]string{t.ssh[0]}, options...)
 	args = append(append(args, t.ssh[1:]...), remote...)
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK=")
+	if cmd.Env = t.env; cmd.Env == nil {
+		cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK=")
+	}
 	return cmd
 }
 
