@@ -15,10 +15,14 @@ import (
 )
 
 // install writes what a login or a renewal gave, and completes s. The caller
-// holds the lock. The refresh token comes first: many issuers take it once, and
-// one that is lost costs the person a sign-in.
+// holds the lock. Nothing is written if the CA sent what ssh must not read; then
+// the refresh token comes first, because many issuers take it once, and one that
+// is lost costs the person a sign-in.
 func (p *person) install(ctx context.Context, s *home.State, key loginkey.Key, g *grant, t signin.Tokens, agent *loginkey.Agent) error {
-	var err error
+	files, err := p.sshFiles(*s, g.answer.Nodes)
+	if err != nil {
+		return err
+	}
 	if s.Refresh, err = p.dir.SaveRefresh(ctx, s.URL, t.Refresh); err != nil {
 		return err
 	}
@@ -28,7 +32,7 @@ func (p *person) install(ctx context.Context, s *home.State, key loginkey.Key, g
 	}
 	s.Identity, s.Groups, s.Tried, s.Trouble = g.answer.Identity, g.answer.Groups, 0, ""
 
-	if err := p.writeSSH(*s, g.answer.Nodes); err != nil {
+	if err := p.writeSSH(files); err != nil {
 		return err
 	}
 	comment := "sallyport " + string(s.Identity)
@@ -70,35 +74,43 @@ func (p *person) writeKey(private, public []byte) error {
 	return p.dir.Write(home.PublicKey, public)
 }
 
-// writeSSH writes config and known_hosts for what s may reach, where they differ.
-func (p *person) writeSSH(s home.State, nodes []wire.ReachableNode) error {
+// sshFile is a file that ssh reads.
+type sshFile struct {
+	file home.File
+	data []byte
+}
+
+// sshFiles makes known_hosts and config for what s may reach.
+func (p *person) sshFiles(s home.State, nodes []wire.ReachableNode) ([]sshFile, error) {
 	names := make([]id.NodeName, len(nodes))
 	for i, n := range nodes {
 		names[i] = n.Name
 	}
 	hosts, err := sshconf.HostsOf(s.Discovery, names)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	self, err := program()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config, err := sshconf.Config(hosts, sshconf.Paths{
 		Program: self, Key: s.Key, Certificate: p.dir.Path(home.Certificate), KnownHosts: p.dir.Path(home.KnownHosts),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	authorities, err := parseKeys(s.Discovery.Trust.HostCA)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// known_hosts first: config is what leads ssh there.
-	for _, f := range []struct {
-		file home.File
-		data []byte
-	}{{home.KnownHosts, sshconf.KnownHosts(hosts, authorities)}, {home.Config, config}} {
+	return []sshFile{{home.KnownHosts, sshconf.KnownHosts(hosts, authorities)}, {home.Config, config}}, nil
+}
+
+// writeSSH writes the files that differ.
+func (p *person) writeSSH(files []sshFile) error {
+	for _, f := range files {
 		if old, err := p.dir.Read(f.file); err == nil && bytes.Equal(old, f.data) {
 			continue
 		}

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -58,13 +59,17 @@ func (p *person) refreshSSH(nodes []wire.ReachableNode) error {
 	}
 	defer lock.Unlock()
 	s, err := p.dir.LoadState()
-	if err == home.ErrNotLoggedIn {
+	if errors.Is(err, home.ErrNotLoggedIn) {
 		return nil // a logout was faster
 	}
 	if err != nil {
 		return err
 	}
-	return p.writeSSH(s, nodes)
+	files, err := p.sshFiles(s, nodes)
+	if err != nil {
+		return err
+	}
+	return p.writeSSH(files)
 }
 
 // printNodes prints a row for each node and each set of roles that gives logins
