@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -145,7 +146,7 @@ func (s *Server) describe(granted *wire.OpenResponse, who caller, a arrival, key
 		return nil, recording.Meta{}, wrong.Because(err)
 	}
 	if r.Session != granted.Session || r.Identity != who.identity || r.Login != who.target.login ||
-		r.Node != granted.Target.Node || len(granted.Grant.Roles) == 0 {
+		r.Node != granted.Target.Node || !allowsAnything(granted.Grant) {
 		return nil, recording.Meta{}, wrong.Because(errors.New("certificate " + c.KeyId))
 	}
 	login, err := ssh.NewCertSigner(c, key)
@@ -160,6 +161,8 @@ func (s *Server) describe(granted *wire.OpenResponse, who caller, a arrival, key
 		LoginCertificate: who.certificate.Marshal(), SessionCertificate: granted.Certificate,
 	}, nil
 }
+
+func allowsAnything(g policy.Grant) bool { return slices.ContainsFunc(policy.Channels(), g.Allows) }
 
 // relay joins the client to the session's node.
 func (s *Server) relay(x *session, down ssh.Conn, hangup func()) *relay.Link {

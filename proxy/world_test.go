@@ -68,7 +68,7 @@ func newWorld(t *testing.T, setups ...setup) *world {
 	w.you = w.person("you@example.com", nil)
 	t.Cleanup(func() {
 		w.end()
-		if t.Failed() {
+		if t.Failed() && testing.Verbose() {
 			t.Logf("the proxy's log:\n%s", w.log)
 			t.Logf("sshd's log:\n%s", w.web.Log())
 		}
