@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -281,3 +282,11 @@ func parseNode(s string) (id.NodeName, error) { return id.ParseNodeName(s) }
 func parseLogin(s string) (id.Login, error)   { return id.ParseLogin(s) }
 
 func asErr[E error](err error, to *E) bool { return errors.As(err, to) }
+
+// allocated is the live heap of this process, the proxy's and the test's.
+func allocated() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
