@@ -318,3 +318,15 @@ func (a *authority) addNode(name id.NodeName, config rig.SSHDConfig, pin bool) *
 	})
 	return sshd
 }
+
+// sessionCertificate is what the proxy would be given at that time for web-1.
+func (w *world) sessionCertificate(key ssh.PublicKey, at time.Time) *ssh.Certificate {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	after, before := cert.Window(at, cert.MaxSession)
+	return w.sign(cert.Session{
+		Session: id.NewSession(), Identity: "you@example.com", Revision: 7, Login: id.Login(w.web.Login), Node: w.nodes["web-1"].Node,
+		Key: key, Serial: w.next(), ValidAfter: after, ValidBefore: before,
+		SourceAddress: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, PTY: true,
+	}, w.session)
+}
