@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
@@ -208,5 +209,45 @@ func TestADirThatIsClosedEndsItsRecorders(t *testing.T) {
 	}
 	if _, err := d.Open(recording.Meta{Session: "7kq2-m9x4e"}); fault.ReasonOf(err) != fault.RecorderFailed {
 		t.Errorf("open: %v", err)
+	}
+}
+
+// TestALiveSessionIsReadWholeAtAnyTime: while frames move from file to file, a
+// reader gets every frame that was appended before it came, in order.
+func TestALiveSessionIsReadWholeAtAnyTime(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, openDir(t, dir))
+	var appended atomic.Uint64
+	ended := make(chan error, 1)
+	go func() {
+		for n := uint64(1); n <= 400; n++ {
+			if err := r.Append(recording.KindOutput, 1, payload(n)); err != nil {
+				ended <- err
+				return
+			}
+			appended.Store(n)
+		}
+		ended <- r.Close(recording.End{Reason: recording.EndClosed})
+	}()
+	for readings := 0; ; readings++ {
+		before := appended.Load()
+		got := frames(t, dir)
+		if uint64(len(got)-1) < before {
+			t.Fatalf("%d frames were appended, %d are read", before, len(got)-1)
+		}
+		for n, f := range got[1:] {
+			if f.Kind == recording.KindOutput && !bytes.Equal(f.Payload, payload(uint64(n+1))) {
+				t.Fatalf("frame %d is not what was sent", f.Number)
+			}
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("read %d times", readings)
+			return
+		default:
+		}
 	}
 }
