@@ -42,15 +42,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport-ssh/sallyport/ca/internal/directory"
 	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
@@ -136,8 +132,7 @@ func (ca *CA) openDoors(doorKey wire.Identity) error {
 	c, keys := ca.config, ca.signer.Keys()
 	issuer := issue.New(ca.signer, ca.store)
 	holders := holder.New(ca.store, keys.UserCA, time.Now)
-	trust := wire.Trust{Version: 1, UserCA: lines(keys.UserCA), SessionCA: lines(keys.SessionCA), HostCA: lines(keys.HostCA)}
-	discovery, err := c.discovery(trust, doorKey)
+	discovery, err := c.discovery(trust(keys), doorKey)
 	if err != nil {
 		return err
 	}
@@ -163,7 +158,7 @@ func (ca *CA) openDoors(doorKey wire.Identity) error {
 	}
 	forParts, err := parts.New(parts.Config{
 		Store: ca.store, Directory: ca.directory, Issuer: issuer, Holders: holders,
-		Trust: trust, SessionCA: keys.SessionCA, HostLifetime: c.Certificates.Host.Std(),
+		Trust: trust(keys), SessionCA: keys.SessionCA, HostLifetime: c.Certificates.Host.Std(),
 		Now: time.Now, Log: ca.log.With("door", "parts"),
 	})
 	if err != nil {
@@ -282,19 +277,11 @@ func (ca *CA) Close() {
 	}
 }
 
-func lines(keys []ssh.PublicKey) []string {
-	list := make([]string, len(keys))
-	for i, key := range keys {
-		list[i] = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
-	}
-	return list
-}
-
 // databaseName is a database URL without its query, for the log.
 func databaseName(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {
 		return ""
 	}
-	return u.Scheme + "://" + net.JoinHostPort(u.Hostname(), u.Port()) + u.Path
+	return u.Scheme + "://" + u.Host + u.Path
 }

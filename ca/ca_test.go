@@ -101,6 +101,7 @@ func (in *installation) openRequest(p *person, login id.Login, node id.NodeName)
 
 // The audited path as the CA sees it, from an empty database to a session.
 func TestAPersonLogsInAndOpensASession(t *testing.T) {
+	t.Parallel()
 	i := testissuer.New(t)
 	in := install(t, i.URL).start()
 	node := in.enroll(wire.PartAgent, "web-1", "--label", "tier=web")

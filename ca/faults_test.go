@@ -95,6 +95,7 @@ func (in *installation) sqlite() string {
 }
 
 func TestACAThatIsKilledDuringIssuanceHasARecordOfEverything(t *testing.T) {
+	t.Parallel()
 	i := testissuer.New(t)
 	in := install(t, i.URL, "log: {level: warn}")
 	h := &harvest{refused: map[fault.Reason]int{}}
@@ -123,6 +124,7 @@ func TestACAThatIsKilledDuringIssuanceHasARecordOfEverything(t *testing.T) {
 }
 
 func TestACAThatIsToldToStopFinishesWhatItBegan(t *testing.T) {
+	t.Parallel()
 	i := testissuer.New(t)
 	in := install(t, i.URL, "log: {level: warn}")
 	in.run = in.spawn()
@@ -159,6 +161,7 @@ func TestACAThatIsToldToStopFinishesWhatItBegan(t *testing.T) {
 }
 
 func TestSeveralCAsOnOneDatabaseAreOneCA(t *testing.T) {
+	t.Parallel()
 	i := testissuer.New(t)
 	database := "database: " + rig.Postgres(t).URL
 	one := install(t, i.URL, database)
@@ -202,6 +205,7 @@ func TestSeveralCAsOnOneDatabaseAreOneCA(t *testing.T) {
 }
 
 func TestADatabaseThatDiesIsNamedAndComesBack(t *testing.T) {
+	t.Parallel()
 	i := testissuer.New(t)
 	db := rig.Postgres(t)
 	in := install(t, i.URL, "database: "+db.URL).start()
@@ -230,6 +234,7 @@ func TestADatabaseThatDiesIsNamedAndComesBack(t *testing.T) {
 }
 
 func TestACAThatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		more  string
 		wreck func(*testing.T, *installation)
@@ -262,6 +267,7 @@ func TestACAThatCannotStartSaysWhy(t *testing.T) {
 }
 
 func TestASignerThatDiesIsStartedAgain(t *testing.T) {
+	t.Parallel()
 	i := testissuer.New(t)
 	in := install(t, i.URL).start()
 	in.login(i, nil)
@@ -279,7 +285,7 @@ func TestASignerThatDiesIsStartedAgain(t *testing.T) {
 }
 
 // children are the processes that pid has started.
-func children(t *testing.T, pid int) (pids []int) {
+func children(t testing.TB, pid int) (pids []int) {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
@@ -300,6 +306,7 @@ func children(t *testing.T, pid int) (pids []int) {
 }
 
 func TestAPolicyDirectoryIsWatched(t *testing.T) {
+	t.Parallel()
 	i := testissuer.New(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "web.yaml")

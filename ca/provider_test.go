@@ -107,6 +107,7 @@ func (in *installation) send(path string, request any) (out wire.LoginResponse, 
 }
 
 func TestPeopleOfARealProviderLogIn(t *testing.T) {
+	t.Parallel()
 	hidden, unverified := rig.Someone("cat", "hidden"), rig.Someone("dan", "eng")
 	hidden.GroupsAt, unverified.Unverified = "userinfo", true
 	idp := rig.IDP(t, rig.Someone("ann", "eng", "ops"), rig.Someone("bob", "eng"), hidden, unverified)
@@ -177,6 +178,7 @@ func TestPeopleOfARealProviderLogIn(t *testing.T) {
 }
 
 func TestTheIssuerMayBeDownWhenTheCAStarts(t *testing.T) {
+	t.Parallel()
 	idp := rig.IDP(t, rig.Someone("ann", "eng"))
 	idp.Stop()
 	in := install(t, idp.Issuer).start()

@@ -30,10 +30,9 @@ type Who string
 
 const (
 	// At the people's door.
-	Anyone  Who = "anyone"
-	Person  Who = "person"  // holds a valid login certificate
-	Auditor Who = "auditor" // a person who may see everybody's sessions
-	Admin   Who = "admin"   // a person who may change things
+	Anyone Who = "anyone"
+	Person Who = "person" // holds a valid login certificate
+	Admin  Who = "admin"  // a person who may change things
 
 	// At the parts' door.
 	Newcomer Who = "newcomer" // any TLS key; the join token decides
@@ -66,25 +65,26 @@ type Call[C any] struct {
 // it can refuse before anything is read.
 type Gate[C any] interface {
 	Admit(r *http.Request, who Who, read func() ([]byte, error)) (C, error)
-	// Describe names an admitted caller in the request log; no secrets.
-	Describe(C) slog.Attr
+	// Describe says for the request log who calls and from where, as far as Admit
+	// has come; no secrets.
+	Describe(C) []slog.Attr
 }
-
-// Deadlines of a request. Long polls and streams set their own (see Extend).
-const (
-	readTimeout  = 20 * time.Second
-	writeTimeout = 60 * time.Second
-)
 
 type door[C any] struct {
 	gate Gate[C]
 	log  *slog.Logger
-	now  func() time.Time
+	// arrive is how long a body may take; answer, how long the answer may. Long
+	// polls and streams set their own (see Extend).
+	arrive, answer time.Duration
 }
 
 // New makes the handler of a table.
 func New[C any](routes []Route[C], gate Gate[C], log *slog.Logger) (http.Handler, error) {
-	d := &door[C]{gate: gate, log: log, now: time.Now}
+	d := &door[C]{gate: gate, log: log, arrive: 20 * time.Second, answer: time.Minute}
+	return d.table(routes)
+}
+
+func (d *door[C]) table(routes []Route[C]) (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		if r.Who == "" || r.Handle == nil || r.Method == "" || r.Limit < 0 {
@@ -113,17 +113,17 @@ func notFound(mux *http.ServeMux) http.Handler {
 
 func (d *door[C]) serve(route Route[C]) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begin := d.now()
+		begin := time.Now()
 		control := http.NewResponseController(w)
-		control.SetReadDeadline(begin.Add(readTimeout))
-		control.SetWriteDeadline(begin.Add(writeTimeout))
+		control.SetReadDeadline(begin.Add(d.arrive))
+		control.SetWriteDeadline(begin.Add(d.answer))
 		out := &answer{ResponseWriter: w}
 		call := &Call[C]{Request: r}
 		err := d.handle(out, call, route)
 		if err != nil && !out.begun {
 			wire.WriteProblem(out, err)
 		}
-		d.note(call, route, out, err, d.now().Sub(begin))
+		d.note(call, route, out, err, time.Since(begin))
 		if err != nil && out.code == http.StatusOK {
 			// The answer broke off in the middle. Without this it would end as
 			// if it were whole.
@@ -152,6 +152,9 @@ func (d *door[C]) handle(w *answer, call *Call[C], route Route[C]) (err error) {
 			return err
 		}
 	}
+	// The request is here. A deadline that stayed would end a long poll: net/http
+	// reads on, to notice when the caller goes.
+	http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return route.Handle(w, call)
 }
 
@@ -174,8 +177,9 @@ func (d *door[C]) note(call *Call[C], route Route[C], out *answer, err error, to
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
 		slog.String("method", route.Method), slog.String("route", route.Path), slog.Int("status", out.status()),
-		slog.Duration("took", took), slog.String("from", call.RemoteAddr), d.gate.Describe(call.Caller),
+		slog.Duration("took", took),
 	}
+	attrs = append(attrs, d.gate.Describe(call.Caller)...)
 	switch f := fault.Of(err); {
 	case err == nil && route.Quiet:
 		level = slog.LevelDebug

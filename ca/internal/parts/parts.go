@@ -93,14 +93,15 @@ func (p *parts) routes() []door.Route[Caller] {
 // gate says whose TLS key it is.
 type gate struct{ parts *parts }
 
-func (g *gate) Describe(c Caller) slog.Attr {
+func (g *gate) Describe(c Caller) []slog.Attr {
+	attrs := []slog.Attr{slog.Any("from", c.From)}
 	switch {
 	case c.Node != nil:
-		return slog.String("agent", string(c.Node.Name))
+		attrs = append(attrs, slog.String("agent", string(c.Node.Name)))
 	case c.Proxy != nil:
-		return slog.String("proxy", string(c.Proxy.Name))
+		attrs = append(attrs, slog.String("proxy", string(c.Proxy.Name)))
 	}
-	return slog.String("part", "")
+	return attrs
 }
 
 func (g *gate) Admit(r *http.Request, who door.Who, _ func() ([]byte, error)) (Caller, error) {

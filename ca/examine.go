@@ -1,0 +1,54 @@
+package ca
+
+import (
+	"fmt"
+
+	"github.com/sallyport-ssh/sallyport/ca/internal/keyfile"
+	"github.com/sallyport-ssh/sallyport/ca/internal/signer"
+	"github.com/sallyport-ssh/sallyport/internal/cli"
+	"github.com/sallyport-ssh/sallyport/internal/config"
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/policydir"
+)
+
+type checkCommand struct{ configFlag }
+
+// run prints the configuration as it counts, then everything that is wrong with
+// what it names, so that one call is enough.
+func (k checkCommand) run(env cli.Env) error {
+	c, err := k.load(env)
+	if err != nil {
+		return err
+	}
+	if err := config.Print(env.Stdout, c); err != nil {
+		return err
+	}
+	wrong := 0
+	for _, err := range c.examine() {
+		if err != nil {
+			wrong++
+			fmt.Fprintf(env.Stderr, "sallyport: %s\n", fault.Of(err).Show())
+		}
+	}
+	if wrong > 0 {
+		return &cli.Exit{Status: 1, Silent: true}
+	}
+	fmt.Fprintf(env.Stderr, "%s is good.\n", k.Config)
+	return nil
+}
+
+// examine looks at the files that the configuration names. It opens no key and
+// asks no issuer.
+func (c *Config) examine() []error {
+	_, errKeys := signer.ReadPublicKeys(c.Keys.Dir)
+	_, errPass := keyfile.ReadPassphrase(c.Keys.PassphraseFile)
+	_, errTLS := c.TLS.config()
+	var errSecret, errPolicy error
+	if f := c.OIDC.ClientSecretFile; f != "" {
+		_, errSecret = config.ReadSecret(f)
+	}
+	if c.PolicyDir != "" {
+		_, errPolicy = policydir.Read(c.PolicyDir)
+	}
+	return []error{errKeys, errPass, errTLS, errSecret, errPolicy}
+}
