@@ -31,7 +31,7 @@ var attempts = map[string]func(){
 	"connect":             func() { unix.Connect(0, &unix.SockaddrUnix{Name: "/run/x"}) },
 	"listen":              func() { unix.Listen(0, 1) },
 	"pass a descriptor":   func() { unix.Sendmsg(0, []byte{0}, unix.UnixRights(1), nil, 0) },
-	"run a program":       func() { exec.Command("/bin/true").Run() },
+	"run a program":       func() { (&exec.Cmd{Path: "/bin/true", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}).Run() },
 	"exec":                func() { syscall.Exec("/bin/true", []string{"true"}, nil) },
 	"fork":                func() { unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0) },
 	"read another memory": func() { unix.PtraceAttach(os.Getppid()) },
@@ -107,6 +107,9 @@ func runFenced(t *testing.T, listening, attempt string) (string, *os.ProcessStat
 // kills it. The child dies for no other reason, for it lives when it only works.
 func TestNothingGetsOutOfTheFence(t *testing.T) {
 	for attempt := range attempts {
+		if linkedLibc && strings.HasSuffix(attempt, " a file") {
+			continue // refused and not killed, see libc_linux.go; `make test` links none
+		}
 		for _, listening := range []string{"listening", "handed"} {
 			out, state := runFenced(t, listening, attempt)
 			status := state.Sys().(syscall.WaitStatus)

@@ -19,7 +19,6 @@ var allowed = []uintptr{
 	unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_SIGALTSTACK,
 	unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN,
 	unix.SYS_GETRANDOM,
-	unix.SYS_SET_ROBUST_LIST, unix.SYS_RSEQ, // a thread's beginning, where libc is linked in (go test -race)
 	unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
 }
 
@@ -50,9 +49,6 @@ func filter(listening bool) []unix.SockFilter {
 	}
 	// A thread, but no process.
 	p = append(p, onlyIf(unix.SYS_CLONE, 0, unix.BPF_JSET, unix.CLONE_THREAD, true)...)
-	// The flags of clone3 are behind a pointer, where a filter cannot look; libc
-	// then takes clone.
-	p = append(p, jump(unix.BPF_JEQ, uint32(unix.SYS_CLONE3), 0, 1), ret(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS)))
 	// Memory, but nothing that could be run as a program.
 	p = append(p, onlyIf(unix.SYS_MMAP, 2, unix.BPF_JSET, unix.PROT_EXEC, false)...)
 	p = append(p, onlyIf(unix.SYS_MPROTECT, 2, unix.BPF_JSET, unix.PROT_EXEC, false)...)
@@ -60,15 +56,27 @@ func filter(listening bool) []unix.SockFilter {
 	p = append(p, onlyIf(unix.SYS_TGKILL, 0, unix.BPF_JEQ, uint32(os.Getpid()), true)...)
 	// Names for memory, which the runtime gives.
 	p = append(p, onlyIf(unix.SYS_PRCTL, 0, unix.BPF_JEQ, unix.PR_SET_VMA, true)...)
-	for _, nr := range allowed {
-		p = append(p, jump(unix.BPF_JEQ, uint32(nr), 0, 1), ret(unix.SECCOMP_RET_ALLOW))
-	}
+	p = append(p, forCalls(unix.SECCOMP_RET_ALLOW, allowed...)...)
 	if listening {
-		for _, nr := range allowedListening {
-			p = append(p, jump(unix.BPF_JEQ, uint32(nr), 0, 1), ret(unix.SECCOMP_RET_ALLOW))
-		}
+		p = append(p, forCalls(unix.SECCOMP_RET_ALLOW, allowedListening...)...)
+	}
+	if linkedLibc {
+		// Its threads begin with more calls. It takes no for an answer to
+		// clone3, whose flags are behind a pointer where a filter cannot look,
+		// and when it wants to read how many CPUs there are.
+		p = append(p, forCalls(unix.SECCOMP_RET_ALLOW, unix.SYS_SET_ROBUST_LIST, unix.SYS_RSEQ)...)
+		p = append(p, forCalls(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS), unix.SYS_CLONE3, unix.SYS_OPENAT)...)
 	}
 	return append(p, ret(unix.SECCOMP_RET_KILL_PROCESS))
+}
+
+// forCalls gives one answer to several calls.
+func forCalls(action uint32, calls ...uintptr) []unix.SockFilter {
+	var p []unix.SockFilter
+	for _, nr := range calls {
+		p = append(p, jump(unix.BPF_JEQ, uint32(nr), 0, 1), ret(action))
+	}
+	return p
 }
 
 // onlyIf allows call nr if the comparison of the low half of its argument n

@@ -1,9 +1,13 @@
+//go:build linux
+
 package signer
 
 import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sallyport-ssh/sallyport/internal/cert"
+	"github.com/sallyport-ssh/sallyport/internal/cli"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/rig"
@@ -41,10 +46,8 @@ func lastPid(t *testing.T, log *rig.Log) int {
 	return pid
 }
 
-// TestWhatTheTableDoesNotPermitEndsTheSigner talks to the real process, as a
-// taken-over CA could.
-func TestWhatTheTableDoesNotPermitEndsTheSigner(t *testing.T) {
-	c := keyFolder(t)
+// violations are what a taken-over CA could send, and what the log then says.
+func violations(t *testing.T) []violating {
 	hello := appendFrame(nil, msgHello, &helloMsg{protocolVersion})
 	keys := appendFrame(nil, msgKeys, nil)
 	ready := slices.Concat(hello, keys)
@@ -57,10 +60,7 @@ func TestWhatTheTableDoesNotPermitEndsTheSigner(t *testing.T) {
 	good := login(func(*loginMsg) {})
 	lax := slices.Clone(good)
 	lax[len(lax)-1] = 7 // a boolean that is neither 0 nor 1
-	for _, test := range []struct {
-		name, log string
-		data      []byte
-	}{
+	return []violating{
 		{"a kind that does not exist", "kind 99, which does not exist", append(slices.Clone(ready), 0, 0, 0, 1, 99)},
 		{"kind 0", "kind 0, which does not exist", []byte{0, 0, 0, 1, 0}},
 		{"an answer as a request", "kind 10, which does not exist", append(slices.Clone(ready), appendFrame(nil, msgCertificate, &certificateMsg{1, nil})...)},
@@ -81,7 +81,43 @@ func TestWhatTheTableDoesNotPermitEndsTheSigner(t *testing.T) {
 		{"a request with a malformed key", "malformed key", slices.Concat(ready, login(func(m *loginMsg) { m.Key = []byte("x") }))},
 		{"a request with a malformed address", "malformed source address", slices.Concat(ready, login(func(m *loginMsg) { m.Source = []string{"x"} }))},
 		{"garbage", "frame of 1195725856 bytes", []byte("GET / HTTP/1.1\r\n\r\n")},
-	} {
+	}
+}
+
+type violating struct {
+	name, log string
+	data      []byte
+}
+
+// TestWhatTheTableDoesNotPermitEndsTheConnection with the exit status and the
+// line for the log that Main then ends with.
+func TestWhatTheTableDoesNotPermitEndsTheConnection(t *testing.T) {
+	e := newTestEngine(t)
+	for _, test := range violations(t) {
+		t.Run(test.name, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			defer ours.Close()
+			go io.Copy(io.Discard, ours)
+			go ours.Write(test.data)
+			err := e.serve(t.Context(), theirs)
+			var exit *cli.Exit
+			if !errors.As(err, &exit) || exit.Status != StatusViolation || !strings.Contains(err.Error(), test.log) {
+				t.Errorf("it ended with %v, want %q", err, test.log)
+			}
+		})
+	}
+}
+
+// TestAViolationEndsTheProcess: the same to the real process, one row of each
+// sort.
+func TestAViolationEndsTheProcess(t *testing.T) {
+	c := keyFolder(t)
+	for _, test := range violations(t) {
+		switch test.name {
+		case "a kind that does not exist", "a request before the keys", "a request with a lax boolean", "a frame a byte too large":
+		default:
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) {
 			log := &rig.Log{}
 			c.Stderr = log

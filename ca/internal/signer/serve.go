@@ -26,8 +26,9 @@ type connection struct {
 	jobs   chan job
 	out    chan []byte
 
-	once sync.Once
-	err  error // why it ended; nil if the CA closed it
+	once  sync.Once
+	ended chan struct{} // closed by end
+	err   error         // why it ended; nil if the CA closed it
 }
 
 type job struct {
@@ -39,7 +40,7 @@ type job struct {
 // ends (nil), or a request violates the table (an Exit with StatusViolation).
 // It returns when every goroutine that it started has.
 func (e *engine) serve(ctx context.Context, conn net.Conn) error {
-	c := &connection{engine: e, conn: conn, jobs: make(chan job, queued), out: make(chan []byte, queued)}
+	c := &connection{engine: e, conn: conn, jobs: make(chan job, queued), out: make(chan []byte, queued), ended: make(chan struct{})}
 	defer context.AfterFunc(ctx, func() { c.end(nil) })()
 
 	var signers, writer sync.WaitGroup
@@ -69,6 +70,7 @@ func (c *connection) end(err error) {
 		if errors.As(err, &v) {
 			c.err = err
 		}
+		close(c.ended)
 		c.conn.Close()
 	})
 }
@@ -101,8 +103,15 @@ func (c *connection) readAll() error {
 	}
 }
 
+// signAll signs what the reader has queued. After the end nothing more is
+// signed: what comes after a violation is not asked in good faith either.
 func (c *connection) signAll() {
 	for j := range c.jobs {
+		select {
+		case <-c.ended:
+			continue
+		default:
+		}
 		requestID, r, err := j.decode(j.data)
 		if err != nil {
 			c.end(err)

@@ -1,0 +1,5 @@
+//go:build linux && !cgo
+
+package signer
+
+const linkedLibc = false
