@@ -60,11 +60,12 @@ func startPostgres(t T, durable bool) *Database {
 	return d
 }
 
-// Empty makes another empty database on the same server and returns its URL.
+// Empty makes an empty schema in the same database, which takes a hundredth of
+// the time of a database, and returns a URL whose connections live in it.
 func (d *Database) Empty(name string) string {
 	d.t.Helper()
-	d.run("createdb", "-h", d.dir, "-U", "postgres", "-O", "sallyport", name)
-	return d.url(name)
+	d.run("psql", "-q", "-h", d.dir, "-U", "sallyport", "-d", "sallyport", "-c", "CREATE SCHEMA "+name)
+	return d.URL + "&search_path=" + name
 }
 
 // Start brings the server up, at first or after Kill, and waits until it answers.

@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
@@ -31,11 +35,41 @@ func TestSQLiteKeepsTheContract(t *testing.T) {
 
 func TestPostgreSQLKeepsTheContract(t *testing.T) {
 	server := rig.Postgres(t)
+	as := func(role string, url string) string { return strings.Replace(url, "user=sallyport", "user="+role, 1) }
+	run(t, as("postgres", server.URL), `CREATE ROLE sallyport_ca LOGIN`)
 	for n, p := range contract {
 		t.Run(p.name, func(t *testing.T) {
-			p.test(t, open(t, server.Empty(fmt.Sprintf("promise%d", n))))
+			schema := fmt.Sprintf("promise%d", n)
+			owner := server.Empty(schema)
+			ok(t, open(t, owner).Close())
+			run(t, owner, strings.ReplaceAll(grants(t), "SCHEMA public", "SCHEMA "+schema))
+			p.test(t, open(t, as("sallyport_ca", owner)))
 		})
 	}
+}
+
+// run runs statements on PostgreSQL.
+func run(t testing.TB, url, statements string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	ok(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), statements)
+	ok(t, err)
+}
+
+// grants is what the migrations' README tells an operator to run, so that the CA
+// does not own its tables.
+func grants(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(rig.Root(), "migrations", "README.md"))
+	ok(t, err)
+	_, rest, found := strings.Cut(string(text), "```sql\n")
+	block, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("migrations/README.md has no SQL to run")
+	}
+	return block
 }
 
 func sqliteURL(t testing.TB) string { return "sqlite://" + filepath.Join(t.TempDir(), "ca.db") }

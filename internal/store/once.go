@@ -9,6 +9,9 @@ import (
 // UseOnce uses up all of what is given, or nothing of it: a fault of reason
 // token_replayed when any was used before.
 func (s *Store) UseOnce(ctx context.Context, once ...Once) error {
+	if len(once) == 0 {
+		return fault.New(fault.Invalid, fault.BadRequest, "nothing was given to use once")
+	}
 	return s.write(ctx, &job{issue: &issuance{once: once}})
 }
 

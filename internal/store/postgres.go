@@ -138,6 +138,9 @@ func (s *postgresSession) send(ctx context.Context, list []statement) error {
 func (s *postgresSession) read(answers pgx.BatchResults, st statement) error {
 	if st.each == nil {
 		tag, err := answers.Exec()
+		if err == nil && st.literal == commit && tag.String() != "COMMIT" {
+			err = pgx.ErrTxCommitRollback // the server's quiet answer to COMMIT after an error
+		}
 		if err != nil || st.count == nil {
 			return err
 		}
