@@ -123,7 +123,7 @@ func TestTheCommands(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "ca.yaml")
 		os.WriteFile(path, []byte(minimal+"data: "+t.TempDir()+"\npolicy_dir: "+t.TempDir()+"\n"), 0o600)
 		_, errs, err := run(t, "check", "--config", path)
-		if err == nil || !strings.Contains(errs, "user-ca.pub") || !strings.Contains(errs, "passphrase") || strings.Count(errs, "sallyport: ") < 3 {
+		if err == nil || !strings.Contains(errs, "-ca.pub is not there") || !strings.Contains(errs, "passphrase") || strings.Count(errs, "sallyport: ") < 3 {
 			t.Errorf("%v\n%s", err, errs)
 		}
 	})

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 		run := map[string]cli.Run{"ca": Main, "signer": SignerMain}[os.Args[1]]
 		if run != nil {
 			env := cli.OS()
-			ctx, stop := testSignals()
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			status := cli.Report(env, run(ctx, env, os.Args[2:]))
 			stop()
 			os.Exit(status)

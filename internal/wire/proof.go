@@ -59,10 +59,11 @@ const scheme = "Sallyport "
 
 // requestMessage is what a request's signature covers. host is the people's
 // door as the client addressed it, so that a proof shown to one CA is not worth
-// anything at another.
+// anything at another; whether somebody types HTTPS's own port is no difference.
 func requestMessage(method, host, uri, at, nonce string, body []byte) []byte {
 	sum := sha256.Sum256(body)
-	return []byte(strings.Join([]string{"sallyport-request-v1", method, strings.ToLower(host), uri, at, nonce, hex.EncodeToString(sum[:])}, "\n"))
+	host = strings.TrimSuffix(strings.ToLower(host), ":443")
+	return []byte(strings.Join([]string{"sallyport-request-v1", method, host, uri, at, nonce, hex.EncodeToString(sum[:])}, "\n"))
 }
 
 // Prove signs r, whose body is body, with the login key and attaches the login

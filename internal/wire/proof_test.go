@@ -256,3 +256,18 @@ func FuzzReadProof(f *testing.F) {
 		}
 	})
 }
+
+func TestARequestIsForAHostHoweverItIsTyped(t *testing.T) {
+	message := func(host string) string { return string(requestMessage("GET", host, "/", "1", "n", nil)) }
+	want := message("access.example.com")
+	for _, typed := range []string{"Access.Example.com", "access.example.com:443"} {
+		if message(typed) != want {
+			t.Errorf("%s is another host", typed)
+		}
+	}
+	for _, other := range []string{"access.example.com:444", "access.example.com:4430", "example.com"} {
+		if message(other) == want {
+			t.Errorf("%s is the same host", other)
+		}
+	}
+}
