@@ -161,6 +161,14 @@ func TestARenewalThatFailsIsSilentWhileTheCertificateIsValid(t *testing.T) {
 	}
 }
 
+// endSession leaves a refresh token that the provider no longer knows.
+func (m *morning) endSession() {
+	m.Helper()
+	if err := os.WriteFile(m.path("refresh_token"), []byte("spent\n"), 0o600); err != nil {
+		m.Fatal(err)
+	}
+}
+
 // TestWhatCheckSaysWithoutATerminal: one line, the next step, and not a second
 // of waiting for a browser that nobody would see.
 func TestWhatCheckSaysWithoutATerminal(t *testing.T) {
@@ -171,7 +179,7 @@ func TestWhatCheckSaysWithoutATerminal(t *testing.T) {
 	}{
 		"nobody has logged in": {func(m *morning) { m.home.Must("sallyport", "logout") },
 			"sallyport: you are not logged in\n  run: sallyport login\n"},
-		"the session is over": {func(m *morning) { m.idp.Stop(); m.idp.Start() }, // which forgets its tokens
+		"the session is over": {(*morning).endSession,
 			"sallyport: your certificate ended at %s: your session at %s is over\n  run: sallyport login\n"},
 		"the issuer is away": {func(m *morning) { m.idp.Stop() },
 			"sallyport: your certificate ended at %s: the issuer at %s does not answer\n  certificates that you have still work; try again later\n"},
@@ -260,8 +268,7 @@ func TestAtATerminalAnEndedSessionOpensTheBrowser(t *testing.T) {
 	t.Parallel()
 	m := newMorning(t)
 	m.login(endedLife)
-	m.idp.Stop()
-	m.idp.Start()
+	m.endSession()
 	m.ca.set(func(ca *handCA) { ca.life = hour })
 	said, err := m.onTerminal()
 	if err != nil {

@@ -212,12 +212,12 @@ func TestTheAgentHasTheKeyUntilTheCertificateEnds(t *testing.T) {
 	m.home.Set("SSH_AUTH_SOCK", socket)
 	m.login(hour)
 	held := func() string { return m.home.Run("ssh-add", "-L").Stdout }
-	if got := held(); !strings.Contains(got, "ssh-ed25519-cert-v01@openssh.com ") || !strings.Contains(got, "sallyport ann@example.com") || strings.Count(got, "\n") != 1 {
+	if got := held(); !strings.Contains(got, "ssh-ed25519-cert-v01@openssh.com ") || !strings.Contains(got, "sallyport ann@example.com") || strings.Count(got, "\n") != 2 {
 		t.Errorf("the agent holds %q", got)
 	}
 	first := held()
 	m.login(hour)
-	if got := held(); got == first || strings.Count(got, "\n") != 1 {
+	if got := held(); got == first || strings.Count(got, "\n") != 2 {
 		t.Errorf("after a second login it holds %q", got)
 	}
 	// Renewed, it is the same key and another certificate.
@@ -225,7 +225,7 @@ func TestTheAgentHasTheKeyUntilTheCertificateEnds(t *testing.T) {
 	before := held()
 	m.ca.set(func(ca *handCA) { ca.life = hour })
 	m.home.Must("sallyport", "check")
-	if got := held(); got == before || strings.Count(got, "\n") != 1 {
+	if got := held(); got == before || strings.Count(got, "\n") != 2 {
 		t.Errorf("after a renewal it holds %q", got)
 	}
 	m.home.Must("sallyport", "logout")

@@ -62,8 +62,10 @@ func (a *Agent) within(limit time.Duration, f func() error) error {
 	return err
 }
 
-// Add gives the agent the certificate with its key, until the certificate ends.
-// What it had of this key before is replaced.
+// Add gives the agent the certificate with its key, and the key alone, until the
+// certificate ends. What it had of this key before is replaced. ssh looks for the
+// key that a CertificateFile is for among the plain ones; other clients take the
+// certificate as the agent shows it.
 func (a *Agent) Add(k Key, c *ssh.Certificate, comment string, now time.Time) error {
 	if a == nil || k.Private == nil {
 		return nil
@@ -76,7 +78,12 @@ func (a *Agent) Add(k Key, c *ssh.Certificate, comment string, now time.Time) er
 		return err
 	}
 	err := a.within(agentLimit, func() error {
-		return a.client.Add(agent.AddedKey{PrivateKey: &k.Private, Certificate: c, Comment: comment, LifetimeSecs: uint32(left)})
+		add := agent.AddedKey{PrivateKey: &k.Private, Certificate: c, Comment: comment, LifetimeSecs: uint32(left)}
+		if err := a.client.Add(add); err != nil {
+			return err
+		}
+		add.Certificate = nil
+		return a.client.Add(add)
 	})
 	if err != nil {
 		return fmt.Errorf("add login key to ssh-agent: %w", err)
