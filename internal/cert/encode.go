@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"crypto/ed25519"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -26,7 +27,7 @@ var certTypes = map[string]string{
 // spares the CA and the signer a third of their time. A key that no profile
 // certifies is written without a name, and so equals nothing.
 func encodeSigned(c *ssh.Certificate) []byte {
-	key := c.Key.Marshal()
+	key := marshalKey(c.Key)
 	b := make([]byte, 0, 512+len(key)+len(c.KeyId))
 	b = appendString(b, certTypes[c.Key.Type()])
 	b = appendString(b, c.Nonce)
@@ -45,7 +46,19 @@ func encodeSigned(c *ssh.Certificate) []byte {
 	b = appendOptions(b, c.CriticalOptions)
 	b = appendOptions(b, c.Extensions)
 	b = appendString(b, c.Reserved)
-	return appendString(b, c.SignatureKey.Marshal())
+	return appendString(b, marshalKey(c.SignatureKey))
+}
+
+// marshalKey is key.Marshal, without reflection for the kind of key that nearly
+// all are.
+func marshalKey(key ssh.PublicKey) []byte {
+	if k, ok := key.(ssh.CryptoPublicKey); ok && key.Type() == ssh.KeyAlgoED25519 {
+		if public, ok := k.CryptoPublicKey().(ed25519.PublicKey); ok {
+			b := make([]byte, 0, 4+len(ssh.KeyAlgoED25519)+4+len(public))
+			return appendString(appendString(b, ssh.KeyAlgoED25519), public)
+		}
+	}
+	return key.Marshal()
 }
 
 // encode writes all of c.
@@ -83,7 +96,7 @@ func appendOptions(b []byte, options map[string]string) []byte {
 }
 
 // appendString writes a string of RFC 4251, section 5.
-func appendString[S string | []byte](b []byte, s S) []byte {
+func appendString[S ~string | ~[]byte](b []byte, s S) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
 	return append(b, s...)
 }
