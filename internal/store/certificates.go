@@ -122,5 +122,5 @@ func (s *Store) Revoke(ctx context.Context, serial id.Serial) error {
 func (s *Store) RevokedLogins(ctx context.Context) ([]Certificate, error) {
 	const query = `SELECT ` + certificateColumns + ` FROM certificates
 		WHERE revoked > 0 AND valid_before > $1 AND profile = 'login' ORDER BY serial`
-	return all(ctx, s, scanCertificate, query, s.clock().Unix())
+	return all(ctx, s, scanCertificate, query, s.now())
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/migrations"
 )
 
@@ -52,7 +53,8 @@ func dialectOf(url string) (*dialect, error) {
 	case "postgres", "postgresql":
 		return postgresDialect, nil
 	}
-	return nil, errors.New("the database's URL starts neither with sqlite:// nor with postgres://")
+	return nil, fault.New(fault.Invalid, fault.ConfigInvalid,
+		"the database's URL starts neither with sqlite:// nor with postgres://")
 }
 
 // words puts the database's own words into a literal.

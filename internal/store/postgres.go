@@ -13,6 +13,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/migrations"
 )
 
@@ -31,7 +32,7 @@ var postgresDialect = &dialect{
 func postgresConfig(dsn string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, errors.New("the database's URL cannot be read") // the cause quotes it
+		return nil, fault.New(fault.Invalid, fault.ConfigInvalid, "the database's URL cannot be read") // the cause quotes it
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/migrations"
 )
 
@@ -34,7 +36,7 @@ var sqliteDialect = &dialect{
 func sqlitePath(dsn string) (string, error) {
 	path, ok := strings.CutPrefix(dsn, "sqlite://")
 	if !ok || !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
-		return "", errors.New("the database's URL is not sqlite:// and an absolute path")
+		return "", noFile("the database's URL is not sqlite:// and an absolute path")
 	}
 	return path, nil
 }
@@ -155,10 +157,19 @@ func (s *sqliteSession) run(ctx context.Context, stmt *sql.Stmt, st statement) e
 // same mode.
 func touch(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("open database: %w", err)
+	switch {
+	case err == nil:
+		return f.Close()
+	case errors.Is(err, fs.ErrNotExist):
+		return noFile("there is no directory %s for the database", filepath.Dir(path)).Because(err)
+	case errors.Is(err, fs.ErrPermission):
+		return noFile("this user may not write the database %s", path).Because(err)
 	}
-	return f.Close()
+	return noFile("the database %s cannot be opened", path).Because(err)
+}
+
+func noFile(format string, args ...any) *fault.Error {
+	return fault.New(fault.Invalid, fault.ConfigInvalid, format, args...)
 }
 
 // sqliteMigrate holds the write lock of an empty database beside the real one
@@ -169,10 +180,13 @@ func sqliteMigrate(ctx context.Context, d *dialect, dsn string) error {
 	if err != nil {
 		return err
 	}
-	if err := touch(path); err != nil {
-		return err
+	lockPath := path + ".migrate"
+	for _, file := range []string{path, lockPath} {
+		if err := touch(file); err != nil {
+			return err
+		}
 	}
-	beside := &url.URL{Scheme: "file", OmitHost: true, Path: path + ".migrate",
+	beside := &url.URL{Scheme: "file", OmitHost: true, Path: lockPath,
 		RawQuery: "_txlock=exclusive&_pragma=busy_timeout(60000)"}
 	lock, err := sql.Open("sqlite", beside.String())
 	if err != nil {

@@ -46,28 +46,50 @@ type Store struct {
 }
 
 // Open connects, and migrates the schema where it is older than this program.
+// What is wrong with the configuration is config_invalid, a database that does
+// not answer store_away; the cause is in the log.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	d, err := dialectOf(c.URL)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, fault.ConfigInvalid, "%v", err)
-	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	if err := d.migrate(ctx, d, c.URL); err != nil {
-		return nil, away(fmt.Errorf("open store: %w", err))
+	s, err := connect(ctx, c)
+	if err == nil {
+		err = s.Ping(ctx)
 	}
-	read, err := d.reader(c.URL)
 	if err != nil {
-		return nil, away(fmt.Errorf("open store: %w", err))
-	}
-	s := &Store{read: newReader(d, read), clock: time.Now}
-	s.writer = startWriter(d, c.URL, c.Log, func() time.Time { return s.clock() })
-	if err := s.Ping(ctx); err != nil {
-		s.Close()
+		c.Log.Error("open store", "err", err)
+		if s != nil {
+			s.Close()
+		}
 		return nil, err
 	}
 	return s, nil
+}
+
+func connect(ctx context.Context, c Config) (*Store, error) {
+	d, err := dialectOf(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.migrate(ctx, d, c.URL); err != nil {
+		return nil, unopened(err)
+	}
+	read, err := d.reader(c.URL)
+	if err != nil {
+		return nil, unopened(err)
+	}
+	s := &Store{read: newReader(d, read), clock: time.Now}
+	s.writer = startWriter(d, c.URL, c.Log, s.now)
+	return s, nil
+}
+
+// unopened is a fault as it is, and any other error as the database's.
+func unopened(err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f
+	}
+	return away(fmt.Errorf("open store: %w", err))
 }
 
 // Close finishes what was begun and refuses what comes after.
@@ -96,4 +118,12 @@ func (s *Store) write(ctx context.Context, j *job) error {
 // alone runs work in a savepoint of its own. It may run more than once.
 func (s *Store) alone(ctx context.Context, work func(*tx) error) error {
 	return s.write(ctx, &job{alone: work})
+}
+
+// now is in Unix seconds.
+func (s *Store) now() int64 {
+	if s.clock == nil {
+		return 0
+	}
+	return s.clock().Unix()
 }

@@ -23,10 +23,10 @@ type job struct {
 
 // writer runs the jobs of this process, one transaction at a time.
 type writer struct {
-	db    *dialect
-	url   string
-	log   *slog.Logger
-	clock func() time.Time
+	db  *dialect
+	url string
+	log *slog.Logger
+	now func() int64
 
 	patience time.Duration // with one try; a database that hangs is away
 
@@ -41,9 +41,9 @@ type writer struct {
 	ended  chan struct{} // closed when the goroutine has returned
 }
 
-func startWriter(d *dialect, url string, log *slog.Logger, clock func() time.Time) *writer {
+func startWriter(d *dialect, url string, log *slog.Logger, now func() int64) *writer {
 	w := &writer{
-		db: d, url: url, log: log, clock: clock, patience: maxTime,
+		db: d, url: url, log: log, now: now, patience: maxTime,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go w.loop()
