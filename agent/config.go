@@ -109,11 +109,11 @@ type places struct {
 }
 
 // load reads the configuration: defaults, then the file, then flags.
-func (p places) load(env cli.Env) (Config, *slog.Logger, error) {
+func (p places) load() (Config, error) {
 	c := Defaults()
 	if _, err := os.Stat(p.Config); p.Config != defaultFile || !errors.Is(err, fs.ErrNotExist) {
 		if err := config.Load(p.Config, &c); err != nil {
-			return c, nil, err
+			return c, err
 		}
 	}
 	if p.Dir != "" {
@@ -125,12 +125,18 @@ func (p places) load(env cli.Env) (Config, *slog.Logger, error) {
 	if c.DropIn == "" {
 		c.DropIn = filepath.Join(filepath.Dir(c.SshdConfig), "sshd_config.d", dropInName)
 	}
-	if err := c.Check(); err != nil {
-		return c, nil, err
+	return c, c.Check()
+}
+
+// logger writes to stderr. Commands that speak to a person log what is wrong, and
+// nothing else.
+func (l Log) logger(env cli.Env, quiet bool) (*slog.Logger, error) {
+	if quiet && l.Level == "info" {
+		l.Level = "warn"
 	}
-	h, err := c.Log.handler(env.Stderr)
+	h, err := l.handler(env.Stderr)
 	if err != nil {
-		return c, nil, err
+		return nil, err
 	}
-	return c, slog.New(h).With("part", "agent"), nil
+	return slog.New(h).With("part", "agent"), nil
 }

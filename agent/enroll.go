@@ -48,11 +48,7 @@ func (e enrollCommand) run(ctx context.Context, env cli.Env) error {
 	if err != nil {
 		return err
 	}
-	c, log, err := e.load(env)
-	if err != nil {
-		return err
-	}
-	n, err := openNode(ctx, c, log, true)
+	n, err := e.openNode(ctx, env, changing)
 	if err != nil {
 		return err
 	}
@@ -68,7 +64,7 @@ func (e enrollCommand) run(ctx context.Context, env cli.Env) error {
 		return err
 	}
 	// 2. The CA makes this machine a node, unless it has.
-	known, err := loadEnrolment(c.Dir)
+	known, err := loadEnrolment(n.config.Dir)
 	var blobs [][]byte
 	if err != nil || token != "" {
 		if known, blobs, err = e.enrol(ctx, n, new, token); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/agent/internal/install"
 	"github.com/sallyport-ssh/sallyport/agent/internal/sshd"
 	"github.com/sallyport-ssh/sallyport/agent/internal/sshdconf"
+	"github.com/sallyport-ssh/sallyport/internal/cli"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
@@ -30,9 +31,25 @@ type node struct {
 	lock *os.File // held while the process may change files; nil for those that only look
 }
 
-// openNode finds sshd. exclusive takes the lock that lets one process at a time
-// change files.
-func openNode(ctx context.Context, c Config, log *slog.Logger, exclusive bool) (*node, error) {
+// purpose is what a node is opened for.
+type purpose int
+
+const (
+	looking  purpose = iota // changes nothing
+	changing                // takes the lock that lets one process at a time change files
+	running                 // changing, for as long as the node is up
+)
+
+// openNode finds sshd.
+func (p places) openNode(ctx context.Context, env cli.Env, why purpose) (*node, error) {
+	c, err := p.load()
+	if err != nil {
+		return nil, err
+	}
+	log, err := c.Log.logger(env, why != running)
+	if err != nil {
+		return nil, err
+	}
 	path, err := sshd.Find(c.Sshd)
 	if err != nil {
 		return nil, err
@@ -51,7 +68,7 @@ func openNode(ctx context.Context, c Config, log *slog.Logger, exclusive bool) (
 			Then("use this node without an agent: sallyport node add")
 	}
 	n.installer = &install.Installer{Dir: c.Dir, Config: config, DropIn: c.DropIn, Sshd: n.program, Disk: install.OS{}, Log: log}
-	if exclusive {
+	if why != looking {
 		if err := n.take(); err != nil {
 			return nil, err
 		}
@@ -77,8 +94,8 @@ func (n *node) take() error {
 	return nil
 }
 
-// running says whether a process holds the lock.
-func (n *node) running() bool {
+// locked says whether a process holds the lock.
+func (n *node) locked() bool {
 	f, err := os.Open(filepath.Join(n.config.Dir, lockName))
 	if err != nil {
 		return false

@@ -24,7 +24,7 @@ func (a *agent) untilRenewal(now time.Time) time.Duration {
 	if a.renewal.next != 0 {
 		return a.renewal.wait()
 	}
-	if len(a.want.certificates) == 0 {
+	if len(a.want.certificates) == 0 || a.rekeyed() {
 		return 0
 	}
 	soonest := never
@@ -32,6 +32,19 @@ func (a *agent) untilRenewal(now time.Time) time.Duration {
 		soonest = min(soonest, a.renewAt(c).Sub(now))
 	}
 	return max(0, soonest)
+}
+
+// rekeyed says whether sshd has other host keys than those that are certified.
+func (a *agent) rekeyed() bool {
+	certified := func(key ssh.PublicKey) bool {
+		return slices.ContainsFunc(a.want.certificates, func(c *ssh.Certificate) bool { return sameKey(c.Key, key) })
+	}
+	for _, key := range a.keys {
+		if !certified(key) {
+			return true
+		}
+	}
+	return len(a.keys) > 0 && len(a.keys) != len(a.want.certificates)
 }
 
 // renewAt is when c is due: at once if it is not what is wanted any more.

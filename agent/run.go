@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/sallyport-ssh/sallyport/internal/cli"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
@@ -16,19 +18,15 @@ type runCommand struct{ places }
 
 func (r runCommand) run(ctx context.Context, env cli.Env) error {
 	limitMemory()
-	c, log, err := r.load(env)
-	if err != nil {
-		return err
-	}
-	enrolled, err := loadEnrolment(c.Dir)
-	if err != nil {
-		return err
-	}
-	n, err := openNode(ctx, c, log, true)
+	n, err := r.openNode(ctx, env, running)
 	if err != nil {
 		return err
 	}
 	defer n.close()
+	enrolled, err := loadEnrolment(n.config.Dir)
+	if err != nil {
+		return err
+	}
 	a, err := newAgent(n, enrolled)
 	if err != nil {
 		return err
@@ -45,8 +43,9 @@ type agent struct {
 	log      *slog.Logger
 
 	want      wanted
-	installed int64 // version of the state that is in force, 0 for none
-	strictOn  bool  // in force
+	keys      []ssh.PublicKey // host keys of sshd when it was last looked at
+	installed int64           // version of the state that is in force, 0 for none
+	strictOn  bool            // in force
 	mend      mend
 	retry     backoff // of what could not be installed
 	renewal   backoff // of certificates that could not be had

@@ -44,7 +44,7 @@ func survey(ctx context.Context, n *node) (standing, error) {
 		return standing{}, err
 	}
 	s := standing{
-		Node: enrolled.Node, Name: enrolled.Name, CA: enrolled.CA, Running: n.running(), Sshd: n.version.String(),
+		Node: enrolled.Node, Name: enrolled.Name, CA: enrolled.CA, Running: n.locked(), Sshd: n.version.String(),
 		Keys: []string{}, Trust: []string{}, Drift: []string{}, Problems: []string{},
 	}
 	a := &agent{node: n, enrolled: enrolled, log: n.log}
@@ -93,11 +93,7 @@ func (a *agent) surveySshd(ctx context.Context, s *standing) error {
 }
 
 func (c statusCommand) run(ctx context.Context, env cli.Env) error {
-	conf, log, err := c.load(env)
-	if err != nil {
-		return err
-	}
-	n, err := openNode(ctx, conf, log, false)
+	n, err := c.openNode(ctx, env, looking)
 	if err != nil {
 		return err
 	}
@@ -145,14 +141,14 @@ type checkCommand struct{ places }
 // run prints the effective configuration and everything that is wrong. The exit
 // status is 1 when something is.
 func (c checkCommand) run(ctx context.Context, env cli.Env) error {
-	conf, log, err := c.load(env)
+	conf, err := c.load()
 	if err != nil {
 		return err
 	}
 	if err := config.Print(env.Stdout, conf); err != nil {
 		return err
 	}
-	n, err := openNode(ctx, conf, log, false)
+	n, err := c.openNode(ctx, env, looking)
 	if err != nil {
 		return err
 	}

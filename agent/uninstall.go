@@ -15,15 +15,11 @@ type uninstallCommand struct{ places }
 // run takes this node out of Sallyport, as far as it is its own to do: an admin
 // removes it at the CA.
 func (u uninstallCommand) run(ctx context.Context, env cli.Env) error {
-	c, log, err := u.load(env)
-	if err != nil {
-		return err
-	}
 	say := func(format string, args ...any) { fmt.Fprintf(env.Stdout, "agent: "+format+"\n", args...) }
 	if err := removeService(ctx, say); err != nil {
 		return err
 	}
-	n, err := openNode(ctx, c, log, true)
+	n, err := u.openNode(ctx, env, changing)
 	if err != nil {
 		return err
 	}
@@ -32,9 +28,9 @@ func (u uninstallCommand) run(ctx context.Context, env cli.Env) error {
 		return err
 	}
 	for _, name := range []string{enrolmentFile, identityFile, lockName} {
-		err = errors.Join(err, n.installer.Disk.Remove(filepath.Join(c.Dir, name)))
+		err = errors.Join(err, n.installer.Disk.Remove(filepath.Join(n.config.Dir, name)))
 	}
-	os.Remove(c.Dir) // unless somebody else put something there
+	os.Remove(n.config.Dir) // unless somebody else put something there
 	if err == nil {
 		say("sshd's configuration is as it was without Sallyport, tested and reloaded.")
 		say("an admin takes the node off the list: sallyport node rm NAME")

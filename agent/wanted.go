@@ -158,7 +158,7 @@ func (w wanted) set(bare sshdconf.Effective, version sshdconf.Version, commandUs
 		Certificates: map[string]*ssh.Certificate{},
 		Sshd: sshdconf.DropIn{
 			Node: w.state.Node, SessionCA: w.sessionCA, CommandUser: commandUser, Version: version,
-			Strict: w.strict(), Exempt: w.exempt(bare),
+			Strict: w.strict(), Exempt: w.exempt(bare), KeysCommand: !bare.Unset("authorizedkeyscommand"),
 		},
 	}
 	for _, c := range w.certificates {

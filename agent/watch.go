@@ -13,6 +13,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/sallyport-ssh/sallyport/agent/internal/sshdconf"
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
 
 // quiet is how long nothing may happen before a change is looked at: editors and
@@ -124,17 +125,18 @@ func (a *agent) check(ctx context.Context) {
 }
 
 // look lists what keeps people out, or lets some in otherwise, that the agent
-// does not change.
+// does not change; and it notices other host keys.
 func (a *agent) look(bare sshdconf.Effective) []string {
 	lines := obstacles(bare)
-	_, notes, err := hostKeys(bare)
+	keys, notes, err := hostKeys(bare)
+	a.keys = keys
 	lines = append(lines, notes...)
 	if err != nil {
-		lines = append(lines, err.Error())
+		lines = append(lines, fault.Of(err).Text)
 	}
 	exceptions, err := a.node.installer.Exceptions()
 	if err != nil {
-		return append(lines, err.Error())
+		return append(lines, fault.Of(err).Text)
 	}
 	return append(lines, exceptions...)
 }

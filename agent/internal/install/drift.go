@@ -92,7 +92,7 @@ func (in *Installer) Drift(ctx context.Context) ([]string, error) {
 // nowhere. What only differs is not broken.
 func (in *Installer) Broken() bool {
 	now, err := in.look()
-	if err != nil || !now.hooked {
+	if err != nil || !now.hooked && !in.derived(now.foreign) {
 		return false
 	}
 	if _, err := os.Stat(in.DropIn); err != nil {

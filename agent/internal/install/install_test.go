@@ -1,6 +1,7 @@
 package install_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -297,6 +298,42 @@ func TestAnSshdConfigWithoutIncludeGetsOneLineAndLosesItAgain(t *testing.T) {
 	left, err := os.ReadDir(b.dir)
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestUninstallLeavesNothingThatSshdStillReads(t *testing.T) {
+	b := newBench(t, rig.SSHDConfig{})
+	b.mustInstall(b.set(1))
+	list := filepath.Join(b.dir, "current", "revoked.krl")
+	// Somebody's own line leads to our KRL.
+	appendTo(t, b.Config(), "Match User deploy\n  RevokedKeys "+list+"\n")
+	if err := b.installer().Uninstall(t.Context()); err == nil || !strings.Contains(err.Error(), "leads to "+list) {
+		t.Fatalf("got %v", err)
+	}
+	b.mustOpen("the account's own key", b.own)
+	config, err := os.ReadFile(b.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, _, _ = bytes.Cut(config, []byte("Match User"))
+	if err := os.WriteFile(b.Config(), config, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// And an edited copy stands in the drop-in's place.
+	ours, err := os.ReadFile(b.dropIn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(b.dropIn()), os.WriteFile(b.dropIn(), append(ours, "MaxSessions 3\n"...), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.installer().Uninstall(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.valid()
+	b.mustOpen("the account's own key", b.own)
+	if kept, err := os.ReadFile(b.dropIn() + ".edited"); err != nil || !bytes.HasSuffix(kept, []byte("MaxSessions 3\n")) {
+		t.Errorf("the edit was lost: %v", err)
 	}
 }
 

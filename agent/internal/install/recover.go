@@ -18,12 +18,12 @@ func (in *Installer) Recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if now.generation == "" && now.hooked {
-		// Somebody removed what the drop-in leads to. sshd would not start with
-		// an Include that dangles (tried on 9.2).
+	if now.generation == "" {
+		// Somebody may have removed what the drop-in leads to. sshd would not
+		// start with an Include that dangles (tried on 9.2).
 		return in.unhook()
 	}
-	if now.good || now.generation == "" {
+	if now.good {
 		in.prune(now.generation, "")
 		return nil
 	}

@@ -39,12 +39,16 @@ func (in *Installer) rehearse(ctx context.Context, set Set, generation string) (
 
 // Bare is what the configuration means without anything of the agent's.
 func (in *Installer) Bare(ctx context.Context) (sshdconf.Effective, error) {
+	_, effective, err := in.bare(ctx)
+	return effective, err
+}
+
+func (in *Installer) bare(ctx context.Context) (*sshdconf.Tree, sshdconf.Effective, error) {
 	config, err := os.ReadFile(in.Config)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, nil, fmt.Errorf("read configuration: %w", err)
 	}
-	_, effective, err := in.try(ctx, sshdconf.Overlay{in.DropIn: nil, in.Config: sshdconf.WithoutInclude(config)})
-	return effective, err
+	return in.try(ctx, sshdconf.Overlay{in.DropIn: nil, in.Config: sshdconf.WithoutInclude(config)})
 }
 
 // try copies the configuration with over to a scratch directory and asks sshd.

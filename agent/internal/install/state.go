@@ -145,15 +145,31 @@ func (in *Installer) hook(include bool) error {
 	return in.include(include)
 }
 
-// unhook makes sshd read the drop-in no longer.
+// editedSuffix is put on the name of a drop-in that somebody made of ours, when
+// it is taken out of sshd's sight.
+const editedSuffix = ".edited"
+
+// unhook makes sshd read the drop-in no longer. A file in its place that leads
+// to our files goes, too: without them sshd would refuse every key.
 func (in *Installer) unhook() error {
 	if err := in.include(false); err != nil {
 		return err
 	}
-	if link, err := os.Readlink(in.DropIn); err != nil || link != in.dropInTarget() {
-		return nil // nothing, or not ours to remove
+	s, err := in.look()
+	if err != nil || !s.hooked && !in.derived(s.foreign) {
+		return err // nothing, or not ours to remove
+	}
+	if s.foreign != nil {
+		if err := in.Disk.Write(in.DropIn+editedSuffix, s.foreign, 0o644); err != nil {
+			return err
+		}
 	}
 	return in.Disk.Remove(in.DropIn)
+}
+
+// derived says whether a file in the drop-in's place was made of ours.
+func (in *Installer) derived(foreign []byte) bool {
+	return bytes.Contains(foreign, []byte(in.Dir+"/"))
 }
 
 // include puts our line into sshd_config, or takes it out.

@@ -3,6 +3,9 @@ package install
 import (
 	"context"
 	"errors"
+	"strings"
+
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
 
 // Uninstall takes everything of the agent's out of sshd's configuration, has
@@ -13,9 +16,10 @@ func (in *Installer) Uninstall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// 1. The configuration without us is tested on a copy.
-	if _, err := in.Bare(ctx); err != nil {
-		return in.blame(ctx, err)
+	// 1. The configuration without us is tested on a copy, and leads to none of
+	// the files that are about to go.
+	if err := in.rehearseLeaving(ctx); err != nil {
+		return err
 	}
 	// 2. sshd reads the drop-in no longer.
 	err = in.unhook()
@@ -45,6 +49,22 @@ func (in *Installer) Uninstall(ctx context.Context) error {
 	}
 	for n := range have {
 		in.remove(name(n))
+	}
+	return nil
+}
+
+func (in *Installer) rehearseLeaving(ctx context.Context) error {
+	tree, _, err := in.bare(ctx)
+	if err != nil {
+		return in.blame(ctx, err)
+	}
+	for _, s := range tree.Settings() {
+		for _, arg := range s.Args {
+			if strings.HasPrefix(arg, in.Dir+"/") {
+				return fault.New(fault.Conflict, fault.ConfigInvalid, "%s leads to %s, which would go", s.Place(), arg).
+					Then("take that line out, then try again")
+			}
+		}
 	}
 	return nil
 }

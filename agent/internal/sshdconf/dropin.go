@@ -28,6 +28,9 @@ type DropIn struct {
 	CommandUser      string   // runs AuthorizedPrincipalsCommand
 	Exempt           []string // addresses and networks that no penalty bans
 	Strict           bool
+	// KeysCommand says that the admin has an AuthorizedKeysCommand, for strict to
+	// switch off. Where there is none, sshd complains of "none" at every login.
+	KeysCommand bool
 	// Methods are keywords of further ways to log in that this sshd was built
 	// with; strict switches them off.
 	Methods []string
@@ -69,7 +72,9 @@ func (d DropIn) Render() []byte {
 	}
 	if d.Strict {
 		add("AuthorizedKeysFile", "none")
-		add("AuthorizedKeysCommand", "none")
+		if d.KeysCommand {
+			add("AuthorizedKeysCommand", "none")
+		}
 		add("PasswordAuthentication", "no")
 		add("KbdInteractiveAuthentication", "no")
 		if !d.Version.AtLeast(joinedKbdInt) {
