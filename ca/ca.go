@@ -57,6 +57,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/people"
 	"github.com/sallyport-ssh/sallyport/ca/internal/signer"
 	"github.com/sallyport-ssh/sallyport/internal/config"
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/store"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
@@ -84,6 +85,9 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *CA, err error) {
 	doorKey, err := ca.unlock(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fault.New(fault.Unavailable, fault.ConfigInvalid, "the directory %s cannot be made", c.Data).Because(err)
 	}
 	if ca.store, err = store.Open(ctx, store.Config{URL: c.Database, Log: log}); err != nil {
 		return nil, err
@@ -231,10 +235,8 @@ func (c *Config) verifier(log *slog.Logger) (*idtoken.Verifier, error) {
 // Serve works until ctx ends, and then finishes what was begun.
 func (ca *CA) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var background sync.WaitGroup
-	defer background.Wait()
-	defer cancel(nil) // before Wait
+	defer func() { cancel(nil); background.Wait() }()
 
 	background.Go(func() { ca.directory.Run(ctx) })
 	background.Go(func() { ca.tokens.Run(ctx) })

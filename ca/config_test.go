@@ -132,9 +132,12 @@ func TestTheCommands(t *testing.T) {
 		if err != nil || !strings.HasPrefix(sshd, "ssh-ed25519 ") || strings.Contains(sshd, strings.Fields(lines(in.trust.UserCA)[0])[1]) {
 			t.Errorf("for sshd: %v\n%s", err, sshd)
 		}
-		hosts, _, err := run(t, "keys", "--known-hosts", "--keys", filepath.Join(in.dir, "data", "keys"))
-		if err != nil || !strings.HasPrefix(hosts, "@cert-authority * ssh-ed25519 ") {
+		hosts, _, err := run(t, "keys", "--known-hosts", "--name", "*.example.com", "--keys", filepath.Join(in.dir, "data", "keys"))
+		if err != nil || !strings.HasPrefix(hosts, "@cert-authority *.example.com ssh-ed25519 ") {
 			t.Errorf("for known_hosts: %v\n%s", err, hosts)
+		}
+		if _, _, err := run(t, "keys", "--known-hosts", "--config", in.config); fault.Of(err).Kind != fault.Invalid {
+			t.Errorf("for every host there is: %v", err)
 		}
 		all, _, err := run(t, "keys", "--json", "--config", in.config)
 		var trust wire.Trust

@@ -11,28 +11,34 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/signer"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/cli"
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
 
 type keysCommand struct {
 	configFlag
-	Keys       string `help:"Folder with the keys, in place of the configuration's." placeholder:"DIR"`
-	Sshd       bool   `help:"The file for sshd_config's TrustedUserCAKeys." xor:"form"`
-	KnownHosts bool   `help:"The @cert-authority lines for known_hosts." xor:"form"`
-	JSON       bool   `help:"All of them, for scripts." name:"json" xor:"form"`
+	Keys       string   `help:"Folder with the keys, in place of the configuration's." placeholder:"DIR"`
+	Name       []string `help:"Host pattern for --known-hosts, in place of the configuration's names." placeholder:"PATTERN"`
+	Sshd       bool     `help:"The file for sshd_config's TrustedUserCAKeys." xor:"form"`
+	KnownHosts bool     `help:"The @cert-authority lines for known_hosts." xor:"form"`
+	JSON       bool     `help:"All of them, for scripts." name:"json" xor:"form"`
 }
 
 func (k keysCommand) run(env cli.Env) error {
-	dir, names := k.Keys, []string{"*"}
+	dir, names := k.Keys, k.Name
 	if dir == "" {
 		c, err := k.load(env)
 		if err != nil {
 			return err
 		}
 		dir = c.Keys.Dir
-		if len(c.Names) > 0 {
+		if len(names) == 0 {
 			names = c.Names
 		}
+	}
+	if k.KnownHosts && len(names) == 0 {
+		return fault.New(fault.Invalid, fault.BadRequest, "for which hosts is the host CA to be trusted?").
+			Then("say --name '*.example.com', or names in the configuration")
 	}
 	keys, err := signer.ReadPublicKeys(dir)
 	if err != nil {

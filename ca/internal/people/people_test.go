@@ -310,22 +310,6 @@ func TestReplaysAreForgottenWithTime(t *testing.T) {
 	}
 }
 
-func TestInstallerIsAShellScriptOfThisCA(t *testing.T) {
-	w := newWorld(t)
-	c, _ := wire.NewClient(w.url)
-	body, err := c.Stream(t.Context(), wire.PathInstall)
-	if err != nil {
-		t.Fatal(err)
-	}
-	script, _ := io.ReadAll(body)
-	if !strings.HasPrefix(string(script), "#!/bin/sh\n") || strings.Contains(string(script), "@URL@") || !strings.Contains(string(script), w.url+"/bin/sallyport") {
-		t.Errorf("got:\n%s", script)
-	}
-	if err := w.send(nil, "GET", wire.PathBinary+"?os=plan9&arch=386", nil); fault.ReasonOf(err) != fault.NotFound {
-		t.Errorf("a binary for another system: %v", err)
-	}
-}
-
 func once(n int, expires int64) store.Once {
 	return store.Once{Kind: "request", Hash: fmt.Append(nil, n), Expires: expires}
 }
