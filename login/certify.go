@@ -22,8 +22,9 @@ type grant struct {
 	certificate *ssh.Certificate
 }
 
-// loginRequest ties t to key.
-func loginRequest(key loginkey.Key, t signin.Tokens) (wire.LoginRequest, error) {
+// loginRequest ties t to key. A security key wants to be touched for it.
+func (p *person) loginRequest(key loginkey.Key, t signin.Tokens) (wire.LoginRequest, error) {
+	p.askForTouch(key.PublicKey())
 	proof, err := sshsig.Sign(key, wire.NamespaceLogin, wire.LoginProof(t.ID))
 	if err != nil {
 		return wire.LoginRequest{}, fmt.Errorf("prove the login key: %w", err)
@@ -32,6 +33,13 @@ func loginRequest(key loginkey.Key, t signin.Tokens) (wire.LoginRequest, error) 
 		IDToken: t.ID, AccessToken: t.Access, NonceSalt: t.Salt,
 		PublicKey: key.PublicKey().Marshal(), Proof: proof,
 	}, nil
+}
+
+// askForTouch says what a security key is waiting for.
+func (p *person) askForTouch(key ssh.PublicKey) {
+	if loginkey.IsSecurityKey(key) {
+		fmt.Fprintln(p.env.Stderr, "Touch your security key.")
+	}
 }
 
 // certify sends request, a LoginRequest or a RenewRequest, and checks what comes

@@ -42,6 +42,7 @@ func (p *person) client() (*wire.Client, *loginkey.Agent, error) {
 		agent.Close()
 		return nil, nil, err
 	}
+	p.askForTouch(key.PublicKey())
 	client, err := wire.NewClient(s.URL)
 	if err != nil {
 		agent.Close()

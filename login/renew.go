@@ -32,7 +32,9 @@ func (p *person) freshen(ctx context.Context) error {
 	case fresh:
 		return nil
 	case due:
-		p.renewAhead(ctx)
+		if !loginkey.IsSecurityKey(c.Key) { // a touch is asked for when it is needed
+			p.renewAhead(ctx)
+		}
 		return nil
 	}
 	if _, loaded := p.dir.LoadState(); loaded != nil {
@@ -48,7 +50,11 @@ func (p *person) freshen(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
-		err = p.tryRenew(ctx, overLimit, overPause)
+		pause := overPause
+		if p.watched() {
+			pause = 0 // a person may have put right what was wrong
+		}
+		err = p.tryRenew(ctx, overLimit, pause)
 		if err == nil {
 			return nil
 		}
@@ -114,8 +120,10 @@ func (p *person) renew(ctx context.Context, s *home.State) error {
 	if err != nil {
 		return err
 	}
-	if loginkey.IsSecurityKey(old.Key) && !p.watched() {
-		return fault.New(fault.Unauthentic, fault.KeyRefused, "the security key has to be touched").Then("run: sallyport login")
+	if loginkey.IsSecurityKey(old.Key) {
+		if !p.watched() {
+			return fault.New(fault.Unauthentic, fault.KeyRefused, "the security key has to be touched").Then("run: sallyport login")
+		}
 	}
 	agent := p.agent()
 	defer agent.Close()
@@ -148,7 +156,7 @@ func (p *person) renew(ctx context.Context, s *home.State) error {
 	}
 
 	// 4. The certificate.
-	request, err := loginRequest(key, t)
+	request, err := p.loginRequest(key, t)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (p *person) signIn(ctx context.Context, o choices) error {
 	state := home.State{URL: client.URL(), Discovery: d, Key: path, TokenFile: o.tokenFile, TokenEnv: o.tokenEnv}
 	var got *grant
 	finish := func(ctx context.Context, t signin.Tokens) error {
-		request, err := loginRequest(key, t)
+		request, err := p.loginRequest(key, t)
 		if err == nil {
 			got, err = certify(ctx, client, wire.PathLogin, request, d, key)
 		}
