@@ -68,7 +68,7 @@ func (k *Checker) Check(ctx context.Context, c *ssh.Certificate, from netip.Addr
 		return Holder{}, refuse("no certificate is known here")
 	}
 	if err := cert.VerifyLogin(c, k.userCAs, k.now(), from); err != nil {
-		return Holder{}, k.explain(c, err)
+		return Holder{}, advise(err)
 	}
 	return k.lookUp(ctx, c)
 }
@@ -88,7 +88,7 @@ func (k *Checker) CheckEnded(ctx context.Context, c *ssh.Certificate, from netip
 		now = end.Add(-time.Second)
 	}
 	if err := cert.VerifyLogin(c, k.userCAs, now, from); err != nil {
-		return Holder{}, k.explain(c, err)
+		return Holder{}, advise(err)
 	}
 	return k.lookUp(ctx, c)
 }
@@ -120,13 +120,14 @@ func (k *Checker) lookUp(ctx context.Context, c *ssh.Certificate) (Holder, error
 	return Holder{Login: login, Identity: identity}, nil
 }
 
-// explain adds the next step where a new login is one.
-func (k *Checker) explain(c *ssh.Certificate, err error) error {
+// advise adds the next step where there is none yet: with a certificate that does
+// not count, it is a new login.
+func advise(err error) error {
 	f := fault.Of(err)
-	if f.Reason == fault.CertificateExpired && f.Next == "" || c != nil && f.Reason == fault.CertificateInvalid {
-		return f.Then("run: sallyport login")
+	if f.Kind != fault.Unauthentic || f.Next != "" {
+		return f
 	}
-	return f
+	return f.Then("run: sallyport login")
 }
 
 func isMissing(err error) bool {

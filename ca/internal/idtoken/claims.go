@@ -15,11 +15,6 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
 
-var (
-	errNoNonce  = errors.New("no nonce, and the device flow is not switched on")
-	errNotThree = errors.New("not three parts")
-)
-
 // Limits of what is kept of a token.
 const (
 	maxClaims = 32 << 10 // bytes of JSON

@@ -28,6 +28,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -41,6 +42,11 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/sshsig"
 	"github.com/sallyport-ssh/sallyport/internal/store"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
+)
+
+var (
+	errNoNonce    = errors.New("no nonce, and the device flow is not switched on")
+	errNotCompact = errors.New("not a JWS in compact form")
 )
 
 // MaxToken is the size of the largest ID token, in bytes. Tokens with several
@@ -215,21 +221,29 @@ func (v *Verifier) checkNonce(t *token, r wire.LoginRequest, workload bool) erro
 	return nil
 }
 
-// claimedIssuer reads the issuer that a token claims to be from.
+// claimedIssuer reads the issuer that a token claims to be from. It takes the
+// compact form alone (RFC 7515, section 3.1), written in its one canonical way:
+// go-jose also reads JSON, line breaks and spare bits of base64, and a token in
+// another dress would be another token to whoever counts uses.
 func claimedIssuer(raw string) (string, error) {
-	_, rest, _ := strings.Cut(raw, ".")
-	payload, _, ok := strings.Cut(rest, ".")
-	if !ok {
-		return "", errNotThree
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return "", errNotCompact
 	}
-	data, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil {
-		return "", err
+	var payload []byte
+	for n, part := range parts {
+		data, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil || base64.RawURLEncoding.EncodeToString(data) != part {
+			return "", errNotCompact
+		}
+		if n == 1 {
+			payload = data
+		}
 	}
 	var claims struct {
 		Issuer string `json:"iss"`
 	}
-	if err := json.Unmarshal(data, &claims); err != nil {
+	if err := json.Unmarshal(payload, &claims); err != nil {
 		return "", err
 	}
 	// Google writes its own name in two ways; go-oidc takes both, too.

@@ -255,6 +255,39 @@ func TestTheSameTokenIsTheSameOnce(t *testing.T) {
 	}
 }
 
+// Whoever wants to use a token twice may not dress it up as another one.
+func TestATokenInAnotherDressIsRefused(t *testing.T) {
+	i := testissuer.New(t)
+	v := New(ordinary(i))
+	l := newLaptop(t)
+	claims := i.Claims(l.nonce())
+	token := i.Sign(claims)
+	for claims["pad"] = ""; len(strings.Split(token, ".")[1])%4 == 0; token = i.Sign(claims) {
+		claims["pad"] = claims["pad"].(string) + "x" // so that the payload has spare bits
+	}
+	parts := strings.Split(token, ".")
+	alphabet := "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(alphabet, parts[1][len(parts[1])-1])
+	for name, dressed := range map[string]string{
+		"with spare bits set":      parts[0] + "." + parts[1][:len(parts[1])-1] + string(alphabet[last|1]) + "." + parts[2],
+		"with a line break":        parts[0] + "." + parts[1][:9] + "\n" + parts[1][9:] + "." + parts[2],
+		"with padding":             token + "=",
+		"as JSON":                  `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`,
+		"as JSON with dots in it":  `{"x":".` + parts[1] + `.","protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`,
+		"with something before it": " " + token,
+		"with something behind it": token + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := v.Login(t.Context(), l.request(dressed), l.key.PublicKey()); fault.ReasonOf(err) != fault.TokenInvalid {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	if _, err := v.Login(t.Context(), l.request(token), l.key.PublicKey()); err != nil {
+		t.Errorf("in its own: %v", err)
+	}
+}
+
 func TestARenewalIsForTheHolderAlone(t *testing.T) {
 	i := testissuer.New(t)
 	l := newLaptop(t)

@@ -134,8 +134,8 @@ func (m *replays) use(once store.Once) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now().Unix()
-	if now >= m.next || len(m.seen) >= maxReplays {
-		m.next = now + 30
+	if now >= m.next {
+		m.next = now + 10
 		for hash, expires := range m.seen {
 			if expires < now {
 				delete(m.seen, hash)

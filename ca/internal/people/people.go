@@ -98,9 +98,10 @@ func newPeople(c Config) *people {
 
 // Limits of bodies, in bytes.
 const (
-	small    = 16 << 10
-	tokens   = 128 << 10 // an ID token and an access token, each up to 48 KiB
-	policies = 6 << 20   // policy.Load takes 4 MiB; JSON escapes some
+	smallBody  = 16 << 10
+	nodeBody   = 32 << 10
+	tokenBody  = 128 << 10 // an ID token and an access token, each up to 48 KiB
+	policyBody = 6 << 20   // policy.Load takes 4 MiB; JSON escapes some
 )
 
 func (p *people) routes() []door.Route[Caller] {
@@ -110,8 +111,8 @@ func (p *people) routes() []door.Route[Caller] {
 		{Method: "GET", Path: wire.PathInstall, Who: door.Anyone, Handle: p.install},
 		{Method: "GET", Path: wire.PathBinary, Who: door.Anyone, Handle: p.binary},
 
-		{Method: "POST", Path: wire.PathLogin, Who: door.Anyone, Limit: tokens, Handle: door.Takes(p.login)},
-		{Method: "POST", Path: wire.PathRenew, Who: door.Anyone, Limit: tokens, Handle: door.Takes(p.renew)},
+		{Method: "POST", Path: wire.PathLogin, Who: door.Anyone, Limit: tokenBody, Handle: door.Takes(p.login)},
+		{Method: "POST", Path: wire.PathRenew, Who: door.Anyone, Limit: tokenBody, Handle: door.Takes(p.renew)},
 		{Method: "POST", Path: wire.PathLogout, Who: door.Person, Handle: door.Answers(p.logout)},
 
 		{Method: "GET", Path: wire.PathNodes, Who: door.Person, Handle: door.Answers(p.reachable)},
@@ -120,16 +121,16 @@ func (p *people) routes() []door.Route[Caller] {
 		{Method: "GET", Path: wire.PathRecording, Who: door.Person, Handle: p.recording},
 
 		{Method: "GET", Path: wire.PathPolicy, Who: door.Admin, Handle: door.Answers(p.policy)},
-		{Method: "PUT", Path: wire.PathPolicy, Who: door.Admin, Limit: policies, Handle: door.Takes(p.applyPolicy)},
-		{Method: "POST", Path: wire.PathPolicyExplain, Who: door.Admin, Limit: 2 * small, Handle: door.Takes(p.explain)},
+		{Method: "PUT", Path: wire.PathPolicy, Who: door.Admin, Limit: policyBody, Handle: door.Takes(p.applyPolicy)},
+		{Method: "POST", Path: wire.PathPolicyExplain, Who: door.Admin, Limit: nodeBody, Handle: door.Takes(p.explain)},
 
 		{Method: "GET", Path: wire.PathAdminNodes, Who: door.Admin, Handle: door.Answers(p.nodes)},
-		{Method: "POST", Path: wire.PathAdminNodes, Who: door.Admin, Limit: 2 * small, Handle: door.Takes(p.addNode)},
-		{Method: "PATCH", Path: wire.PathAdminNode, Who: door.Admin, Limit: 2 * small, Handle: door.Takes(p.setNode)},
+		{Method: "POST", Path: wire.PathAdminNodes, Who: door.Admin, Limit: nodeBody, Handle: door.Takes(p.addNode)},
+		{Method: "PATCH", Path: wire.PathAdminNode, Who: door.Admin, Limit: nodeBody, Handle: door.Takes(p.setNode)},
 		{Method: "DELETE", Path: wire.PathAdminNode, Who: door.Admin, Handle: door.Answers(p.removeNode)},
 
 		{Method: "GET", Path: wire.PathAdminTokens, Who: door.Admin, Handle: door.Answers(p.tokens)},
-		{Method: "POST", Path: wire.PathAdminTokens, Who: door.Admin, Limit: small, Handle: door.Takes(p.newToken)},
+		{Method: "POST", Path: wire.PathAdminTokens, Who: door.Admin, Limit: smallBody, Handle: door.Takes(p.newToken)},
 		{Method: "DELETE", Path: wire.PathAdminToken, Who: door.Admin, Handle: door.Answers(p.deleteToken)},
 	}
 }
