@@ -34,8 +34,8 @@
 // frame's end: that needs the chain and the seal, for which the header has
 // places that version 1 leaves empty, and refuses when they are not.
 //
-// The package encodes and decodes; proxy/internal/recorder writes. It is pure:
-// no network, no database, no clock.
+// The package encodes and decodes; proxy/internal/recorder writes. It is pure: no
+// network, no database, no clock; files only in OpenDir and OpenFile, to read.
 package recording
 
 import (

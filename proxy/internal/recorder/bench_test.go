@@ -109,12 +109,14 @@ func recordHour(t testing.TB, dir string, frames []recording.Frame) (int64, erro
 	if err != nil {
 		return 0, err
 	}
+	r.queued = true // the Dir's own compactor keeps out
 	var last time.Duration
 	for _, f := range frames[1 : len(frames)-1] {
 		if r.size >= tailFull || r.size >= tailRest && f.At-last >= restAfter+restEvery {
 			if err := r.shrink(); err != nil {
 				return 0, err
 			}
+			r.queued = true
 		}
 		last = f.At
 		r.began = time.Now().Add(-f.At)

@@ -21,13 +21,19 @@ func exists(t testing.TB, path string) bool {
 	return err == nil
 }
 
+func tailSize(r *Recorder) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.size
+}
+
 func TestATailThatIsLargeEnoughIsCompressedWhileTheSessionGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		d := openDir(t, dir)
 		r := open(t, d)
 		n := uint64(0)
-		for r.size < tailFull && n < 1000 {
+		for tailSize(r) < tailFull && n < 1000 {
 			n++
 			if err := r.Append(recording.KindOutput, 1, payload(n)); err != nil {
 				t.Fatal(err)
@@ -37,8 +43,8 @@ func TestATailThatIsLargeEnoughIsCompressedWhileTheSessionGoesOn(t *testing.T) {
 		if err := r.Append(recording.KindOutput, 1, payload(n+1)); err != nil {
 			t.Fatal(err)
 		}
-		if !exists(t, r.path(recording.SuffixRec)) || exists(t, r.path(recording.SuffixFull)) || r.size > 100_000 {
-			t.Errorf("the tail of %d bytes was not compressed", r.size)
+		if !exists(t, r.path(recording.SuffixRec)) || exists(t, r.path(recording.SuffixFull)) || tailSize(r) > 100_000 {
+			t.Errorf("the tail of %d bytes was not compressed", tailSize(r))
 		}
 		if got := frames(t, dir); uint64(len(got)) != n+2 {
 			t.Errorf("%d frames, want %d", len(got), n+2)
