@@ -1,6 +1,7 @@
 package hour
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"testing"
@@ -36,6 +37,45 @@ func TestTheScriptIsAnHourAndTheSameForEverybody(t *testing.T) {
 	// megabyte on the screen.
 	if last := events[len(events)-1].At; last < time.Hour || last > 75*time.Minute || keys < 5000 || output < 1<<20 {
 		t.Errorf("%v, %d keys, %d bytes", last, keys, output)
+	}
+}
+
+// TestSeekInEightHours: any moment of a long session is there within 100 ms.
+func TestSeekInEightHours(t *testing.T) {
+	var frames []recording.Frame
+	for i := range uint64(8) {
+		part := Frames(i + 1)
+		start := time.Duration(0)
+		if i > 0 {
+			part = part[1:]
+			start = frames[len(frames)-1].At
+		}
+		if i < 7 {
+			part = part[:len(part)-1] // the end
+		}
+		for _, f := range part {
+			f.Number, f.At = uint64(len(frames)), f.At+start
+			frames = append(frames, f)
+		}
+	}
+	file := bytes.NewReader(pack(frames, 512<<10))
+	for i := range 20 {
+		want := frames[len(frames)*i/20]
+		began := time.Now()
+		r, err := recording.Join(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Seek(want.At); err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Next()
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("to %v: %v", want.At, took)
+		}
+		if err != nil || got.At != want.At || got.Number > want.Number {
+			t.Errorf("to %v: frame %d at %v, %v", want.At, got.Number, got.At, err)
+		}
 	}
 }
 
