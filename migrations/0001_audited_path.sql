@@ -124,10 +124,10 @@ CREATE TABLE sessions (
 	bytes        {{.Int}} NOT NULL DEFAULT 0
 ) {{.Strict}};
 
-CREATE INDEX sessions_started ON sessions (started, id);
-CREATE INDEX sessions_identity ON sessions (identity, started, id);
-CREATE INDEX sessions_node ON sessions (node, started, id);
-CREATE INDEX sessions_live ON sessions (proxy, started, id) WHERE ended = 0;
+CREATE INDEX sessions_started ON sessions (started, serial);
+CREATE INDEX sessions_identity ON sessions (identity, started, serial);
+CREATE INDEX sessions_node ON sessions (node, started, serial);
+CREATE INDEX sessions_live ON sessions (proxy, started, serial) WHERE ended = 0;
 
 {{refuse "sessions" "UPDATE" `NOT (OLD.ended = 0 AND NEW.ended > 0
 	AND NEW.id = OLD.id AND NEW.identity = OLD.identity AND NEW.login = OLD.login

@@ -11,8 +11,8 @@ import (
 var released = []struct{ name, sqlite, postgres string }{
 	{
 		"0001_audited_path.sql",
-		"26f702a851101a74cdedb76b3b017f76a2b90809c01861d7660d272919c0cc09",
-		"b6cd04ad1a3c8509a1e1e6dea51ce2dc8477404d850dc547c12510becdade41c",
+		"5a2dbf295c0989f3aa6c5e3746cc72e5cc15b54d58b10bf99908a875cb25a332",
+		"968dc23a75a1bce79a58d03e9478bfe12cfb9d139462ed56be5d4edaebe22e22",
 	},
 }
 

@@ -133,13 +133,13 @@ func (s *Store) Sessions(ctx context.Context, f wire.SessionFilter) ([]wire.Sess
 		query += ` AND ended = 0`
 	}
 	if f.Before != "" {
-		narrow(` AND (started, id) < (SELECT started, id FROM sessions WHERE id = $`, f.Before)
+		narrow(` AND (started, serial) < (SELECT started, serial FROM sessions WHERE id = $`, f.Before)
 		query += `)`
 	}
 	limit := f.Limit
 	if limit <= 0 {
 		limit = sessionsDefault
 	}
-	narrow(` ORDER BY started DESC, id DESC LIMIT $`, min(limit, sessionsMost))
+	narrow(` ORDER BY started DESC, serial DESC LIMIT $`, min(limit, sessionsMost))
 	return all(ctx, s, scanSession, query, args...)
 }
