@@ -39,11 +39,10 @@ func Main(ctx context.Context, env cli.Env, args []string) error {
 	if err := c.Check(); err != nil {
 		return fault.New(fault.Invalid, fault.ConfigInvalid, "%s: %v", g.Config, err)
 	}
-	h, err := c.Log.handler(env.Stderr)
+	log, err := c.Log.Logger(env.Stderr, "proxy")
 	if err != nil {
 		return err
 	}
-	log := slog.New(h).With("part", "proxy")
 	switch strings.Fields(k.Command())[0] {
 	case "run":
 		return run(ctx, c, log)

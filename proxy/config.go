@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -49,7 +47,7 @@ type Config struct {
 	// Debug is a loopback address for profiles (pprof) and counters; "" is none.
 	Debug string `yaml:"debug"`
 	// Log is how this part logs.
-	Log Log `yaml:"log"`
+	Log config.Log `yaml:"log"`
 }
 
 // Limits are of connections that have not proven an identity.
@@ -63,12 +61,6 @@ type Limits struct {
 	LoginTime config.Duration `yaml:"login_time"`
 }
 
-// Log is how a part logs: to stderr, one event a line.
-type Log struct {
-	Level  string `yaml:"level"`  // debug, info, warn, error
-	Format string `yaml:"format"` // text, json
-}
-
 // Defaults are what the file need not say.
 func Defaults() Config {
 	return Config{
@@ -77,7 +69,7 @@ func Defaults() Config {
 		KeepBulk: 1 << 20,
 		Limits:   Limits{Unauthenticated: 512, PerAddress: 64, LoginTime: config.Duration(time.Minute)},
 		Drain:    config.Duration(8 * time.Hour),
-		Log:      Log{Level: "info", Format: "text"},
+		Log:      config.DefaultLog(),
 	}
 }
 
@@ -127,9 +119,6 @@ func (c *Config) Check() error {
 			return config.At("debug", "%q is not a loopback address with a port: profiles show memory", c.Debug)
 		}
 	}
-	if _, err := c.Log.handler(io.Discard); err != nil {
-		return err
-	}
 	return c.Limits.Check()
 }
 
@@ -149,19 +138,4 @@ func (l *Limits) Check() error {
 
 func (l Limits) gate() gate.Limits {
 	return gate.Limits{Total: l.Unauthenticated, PerAddress: l.PerAddress}
-}
-
-// handler makes the log's handler.
-func (l Log) handler(w io.Writer) (slog.Handler, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		return nil, config.At("level", "%q is none of debug, info, warn, error", l.Level)
-	}
-	switch options := (&slog.HandlerOptions{Level: level}); l.Format {
-	case "text":
-		return slog.NewTextHandler(w, options), nil
-	case "json":
-		return slog.NewJSONHandler(w, options), nil
-	}
-	return nil, config.At("format", "%q is none of text, json", l.Format)
 }
