@@ -7,10 +7,6 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/id"
 )
 
-// seenEvery is how fine Identity.Seen is, in seconds: a login that changes
-// nothing else does not write the row again within it.
-const seenEvery = 60
-
 // Identity returns name as its issuer last described it; not_found when it
 // never logged in.
 func (s *Store) Identity(ctx context.Context, name id.Identity) (Identity, error) {
@@ -33,7 +29,8 @@ func (s *Store) Identity(ctx context.Context, name id.Identity) (Identity, error
 }
 
 // upsertIdentities writes the identities of a set where they are new, differ, or
-// were seen long ago. A name that is another subject's comes back with that
+// were last seen a minute ago or more: most logins change nothing and write
+// nothing. A name that is another subject's comes back with that
 // subject, unchanged, and refuses the set.
 func upsertIdentities(t *tx, set []*issuance) error {
 	const upsert = `INSERT INTO identities (name, issuer, subject, groups, claims, seen)

@@ -13,7 +13,20 @@
 // Writes of concurrent callers are gathered into one commit (batch.go): one
 // refusal undoes nobody else's work.
 //
-// SQL stands here and nowhere else, one literal per helper, above its Scan.
+// # One writer at a time
+//
+// A transaction that writes begins by locking the one row of counters (on SQLite
+// the whole file), and keeps it until it has committed. So writers of all
+// processes take turns: what a closure reads is true until it commits, and no
+// isolation level, retry or advisory lock has to be thought of. Readers never
+// wait. This is also why a second connection that writes would gain nothing.
+//
+// # SQL
+//
+// SQL stands here and nowhere else, one literal per helper, above its Scan, in
+// what both databases understand. To add a method that writes, give Store.alone a
+// closure; it may run more than once, so it sets its results and does not add to
+// them. The schema is in migrations/.
 //
 // Zero value: a zero Store refuses every call with store_away.
 package store

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// counters is the row of that name. Inside a transaction it stands in memory,
-// and is written once before the commit.
+// counters is the row of that name. Inside a transaction it stands in memory, so
+// that what is undone is given back without a statement.
 type counters struct{ serial, state int64 }
 
 // tx is the one write transaction that is open. Its holder has the counters'
@@ -20,7 +20,7 @@ type tx struct {
 	now     int64 // Unix seconds
 
 	counters          // the last that were given
-	stored   counters // what the row says until save
+	stored   counters // what the row says since begin
 	once     int      // rows inserted into once, refused ones included
 
 	// waiting is what send has not sent yet.
