@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -38,13 +37,7 @@ type Config struct {
 	// key, such as a KRL that was removed, is put right in any case.
 	Repair bool `yaml:"repair"`
 	// Log is how this part logs.
-	Log Log `yaml:"log"`
-}
-
-// Log is how a part logs: to stderr, one event a line.
-type Log struct {
-	Level  string `yaml:"level"`  // debug, info, warn, error
-	Format string `yaml:"format"` // text, json
+	Log config.Log `yaml:"log"`
 }
 
 const (
@@ -57,7 +50,7 @@ func Defaults() Config {
 	return Config{
 		Dir:        "/etc/ssh/sallyport",
 		SshdConfig: "/etc/ssh/sshd_config",
-		Log:        Log{Level: "info", Format: "text"},
+		Log:        config.DefaultLog(),
 	}
 }
 
@@ -79,26 +72,6 @@ func (c *Config) Check() error {
 		return config.At("reload", "the command is empty")
 	}
 	return nil
-}
-
-func (l *Log) Check() error {
-	_, err := l.handler(nil)
-	return err
-}
-
-// handler makes the log's handler; w may be nil to ask whether it could be made.
-func (l Log) handler(w io.Writer) (slog.Handler, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		return nil, config.At("level", "%q is none of debug, info, warn, error", l.Level)
-	}
-	switch options := (&slog.HandlerOptions{Level: level}); l.Format {
-	case "text":
-		return slog.NewTextHandler(w, options), nil
-	case "json":
-		return slog.NewJSONHandler(w, options), nil
-	}
-	return nil, config.At("format", "%q is none of text, json", l.Format)
 }
 
 // places are the flags of every command.
@@ -130,13 +103,10 @@ func (p places) load() (Config, error) {
 
 // logger writes to stderr. Commands that speak to a person log what is wrong, and
 // nothing else.
-func (l Log) logger(env cli.Env, quiet bool) (*slog.Logger, error) {
+func (c *Config) logger(env cli.Env, quiet bool) (*slog.Logger, error) {
+	l := c.Log
 	if quiet && l.Level == "info" {
 		l.Level = "warn"
 	}
-	h, err := l.handler(env.Stderr)
-	if err != nil {
-		return nil, err
-	}
-	return slog.New(h).With("part", "agent"), nil
+	return l.Logger(env.Stderr, "agent")
 }

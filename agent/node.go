@@ -46,7 +46,7 @@ func (p places) openNode(ctx context.Context, env cli.Env, why purpose) (*node, 
 	if err != nil {
 		return nil, err
 	}
-	log, err := c.Log.logger(env, why != running)
+	log, err := c.logger(env, why != running)
 	if err != nil {
 		return nil, err
 	}

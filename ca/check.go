@@ -57,7 +57,18 @@ func (c *Config) Check() error {
 	if c.Certificates.SourceAddress && c.BehindProxy {
 		return config.At("certificates", "source_address needs the person's own address, which behind_proxy takes from a header that the proxy alone vouches for")
 	}
+	for _, name := range c.Names {
+		if !isPattern(name) {
+			return config.At("names", "%q is no host pattern of ssh_config(5), such as *.example.com", name)
+		}
+	}
 	return c.checkWorkloads()
+}
+
+// isPattern: the names are written into people's ssh_config and known_hosts,
+// where a space or a comma begins something else.
+func isPattern(s string) bool {
+	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789.-_*?!:") == ""
 }
 
 func (c *Config) checkDoors() error {
@@ -176,13 +187,6 @@ func (c *Certificates) Check() error {
 		if l.value.Std() < l.min || l.value.Std() > l.max {
 			return config.At(l.key, "%v is not within %v to %v", l.value, config.Duration(l.min), config.Duration(l.max))
 		}
-	}
-	return nil
-}
-
-func (l *Log) Check() error {
-	if _, err := l.handler(nil); err != nil {
-		return err
 	}
 	return nil
 }

@@ -2,8 +2,6 @@ package ca
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/sallyport-ssh/sallyport/ca/internal/signer"
@@ -63,21 +61,6 @@ func (f configFlag) load(env cli.Env) (Config, error) {
 	return c, c.Check()
 }
 
-// handler makes the log's handler; w may be nil to ask whether it could be made.
-func (l Log) handler(w io.Writer) (slog.Handler, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		return nil, config.At("level", "%q is none of debug, info, warn, error", l.Level)
-	}
-	switch options := (&slog.HandlerOptions{Level: level}); l.Format {
-	case "text":
-		return slog.NewTextHandler(w, options), nil
-	case "json":
-		return slog.NewJSONHandler(w, options), nil
-	}
-	return nil, config.At("format", "%q is none of text, json", l.Format)
-}
-
 type runCommand struct{ configFlag }
 
 func (r runCommand) run(ctx context.Context, env cli.Env) error {
@@ -85,11 +68,11 @@ func (r runCommand) run(ctx context.Context, env cli.Env) error {
 	if err != nil {
 		return err
 	}
-	h, err := c.Log.handler(env.Stderr)
+	log, err := c.Log.Logger(env.Stderr, "ca")
 	if err != nil {
 		return err
 	}
-	ca, err := Open(ctx, c, slog.New(h).With("part", "ca"))
+	ca, err := Open(ctx, c, log)
 	if err != nil {
 		return err
 	}

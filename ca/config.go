@@ -56,7 +56,7 @@ type Config struct {
 	// the policy cannot be applied over the API. "" is none.
 	PolicyDir string `yaml:"policy_dir"`
 	// Log is how this part logs.
-	Log Log `yaml:"log"`
+	Log config.Log `yaml:"log"`
 }
 
 // TLS are PEM files; a changed file is taken up within a minute.
@@ -155,12 +155,6 @@ type Certificates struct {
 	SourceAddress bool `yaml:"source_address"`
 }
 
-// Log is how a part logs: to stderr, one event a line.
-type Log struct {
-	Level  string `yaml:"level"`  // debug, info, warn, error
-	Format string `yaml:"format"` // text, json
-}
-
 // Defaults are what the file need not say.
 func Defaults() Config {
 	return Config{
@@ -178,6 +172,6 @@ func Defaults() Config {
 			Renew: config.Duration(7 * 24 * time.Hour),
 			Host:  config.Duration(7 * 24 * time.Hour),
 		},
-		Log: Log{Level: "info", Format: "text"},
+		Log: config.DefaultLog(),
 	}
 }
