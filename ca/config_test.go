@@ -82,6 +82,7 @@ func TestAConfigurationIsRefused(t *testing.T) {
 		"with a workload that has one name":        {with("workloads: [{issuer: \"https://ci.example.com\", audience: a, name: \"ci:all\", rules: {a: b}}]\n"), "alike"},
 		"with two issuers that share a prefix":     {with("workloads: [{issuer: \"https://a.example.com\", audience: a, name: \"ci:{{sub}}\", rules: {a: b}}, {issuer: \"https://b.example.com\", audience: a, name: \"ci:{{sub}}\", rules: {a: b}}]\n"), "cannot be those of"},
 		"with a workload that takes people's name": {with("workloads: [{issuer: \"https://login.example.com\", audience: sallyport, name: \"ci:{{sub}}\", rules: {a: b}}]\n"), "are people's"},
+		"with two names in one":                    {with("names: [\"*.example.com *\"]\n"), "no host pattern"},
 		"with a log level that is none":            {with("log: {level: loud}\n"), "loud"},
 	} {
 		t.Run(name, func(t *testing.T) {

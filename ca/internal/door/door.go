@@ -95,20 +95,16 @@ func (d *door[C]) table(routes []Route[C]) (http.Handler, error) {
 		}
 		mux.Handle(r.Method+" "+r.Path, d.serve(r))
 	}
-	return notFound(mux), nil
+	mux.HandleFunc("/", notFound)
+	return mux, nil
 }
 
-// notFound answers as a CA where no route does: the mux's own answers are plain
-// text, and a client would take them for somebody else's.
-func notFound(mux *http.ServeMux) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := mux.Handler(r); pattern == "" {
-			wire.WriteProblem(w, fault.New(fault.Missing, fault.NotFound, "this CA has no %s %s", r.Method, r.URL.Path).
-				Then("is sallyport here older or newer than the CA?"))
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
+// notFound answers as a CA where no route does, also for a path with another
+// method: the mux's own answers are plain text, and a client would take them for
+// somebody else's.
+func notFound(w http.ResponseWriter, r *http.Request) {
+	wire.WriteProblem(w, fault.New(fault.Missing, fault.NotFound, "this CA has no %s %s", r.Method, r.URL.Path).
+		Then("is sallyport here older or newer than the CA?"))
 }
 
 func (d *door[C]) serve(route Route[C]) http.Handler {
