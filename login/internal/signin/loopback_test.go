@@ -152,7 +152,7 @@ func TestThePageSaysWhatTheTerminalSays(t *testing.T) {
 	l.answer(fault.New(fault.Denied, fault.TokenClaims, "you are in no group <b>here</b>").Then("ask an admin").Because(errors.New("secret cause")))
 	w := visit(l, "GET", back, "/callback?state=s&code=abcdef")
 	body := w.Body.String()
-	for _, want := range []string{"The login did not work", "You are in no group &lt;b&gt;here", "ask an admin"} {
+	for _, want := range []string{"The login did not work", "you are in no group &lt;b&gt;here", "ask an admin"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("it does not say %q", want)
 		}

@@ -43,7 +43,7 @@ func pageFor(accept string, err error) page {
 		return w.ok
 	}
 	f := fault.Of(err)
-	w.fail.Fault, w.fail.Next = upperFirst(f.Text)+".", f.Next
+	w.fail.Fault, w.fail.Next = f.Text, f.Next
 	return w.fail
 }
 
@@ -81,11 +81,4 @@ func writePage(w http.ResponseWriter, r *http.Request, err error) {
 		w.WriteHeader(fault.Of(err).Kind.Status())
 	}
 	w.Write(b.Bytes())
-}
-
-func upperFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -110,7 +110,7 @@ func TestSignInAtARealProvider(t *testing.T) {
 		if !errors.Is(err, refused) {
 			t.Errorf("got %v", err)
 		}
-		if page := <-seen; page == nil || !strings.Contains(page.Error(), "You are in no group.") {
+		if page := <-seen; page == nil || !strings.Contains(page.Error(), "you are in no group") {
 			t.Errorf("the page says %v", page)
 		}
 	})
