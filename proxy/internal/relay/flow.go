@@ -4,9 +4,6 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-
-	"github.com/sallyport-ssh/sallyport/internal/recording"
-	"github.com/sallyport-ssh/sallyport/proxy/internal/recorder"
 )
 
 // Sizes of a flow's buffer, in bytes. At rest a flow waits with a small one, in
@@ -26,16 +23,16 @@ var busyBuffers = sync.Pool{New: func() any { return new([busy]byte) }}
 type flow struct {
 	src  io.Reader
 	dst  io.Writer
-	keep func([]byte) error // records; its errors are the recorder's
-	rest int                // size of the buffer at rest
+	keep func([]byte) bool // records; false when that failed
+	rest int               // size of the buffer at rest
 
 	reading atomic.Bool   // waits for src
 	chunks  atomic.Uint64 // reads that brought something
 }
 
-// run carries until src ends, dst takes no more, or the recorder fails; only the
-// last is an error.
-func (f *flow) run() error {
+// run carries until src ends, dst takes no more, or the recorder fails; only
+// after the last it says false.
+func (f *flow) run() bool {
 	small := make([]byte, f.rest)
 	buf, large := small, (*[busy]byte)(nil)
 	defer func() {
@@ -49,15 +46,15 @@ func (f *flow) run() error {
 		f.reading.Store(false)
 		if n > 0 {
 			f.chunks.Add(1)
-			if err := f.keep(buf[:n]); err != nil {
-				return err
+			if !f.keep(buf[:n]) {
+				return false
 			}
 			if _, err := f.dst.Write(buf[:n]); err != nil {
-				return nil // whoever read there has closed, which its own goroutine tells
+				return true // whoever read there has closed, which its own goroutine tells
 			}
 		}
 		if err != nil {
-			return nil
+			return true
 		}
 		switch {
 		case large == nil && n == len(small):
@@ -68,22 +65,4 @@ func (f *flow) run() error {
 			buf, large = small, nil
 		}
 	}
-}
-
-// keeper records one direction of a channel: at a terminal every byte; elsewhere
-// the first of them, and the digest of all.
-type keeper struct {
-	append func([]byte) error
-	end    func() error // before the end of file goes on
-}
-
-func keep(r *recorder.Recorder, kind recording.Kind, n uint32, terminal bool) keeper {
-	if terminal {
-		return keeper{
-			append: func(b []byte) error { return r.Append(kind, n, b) },
-			end:    func() error { return nil },
-		}
-	}
-	s := r.Stream(kind, n)
-	return keeper{append: s.Append, end: s.Close}
 }

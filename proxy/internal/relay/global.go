@@ -113,7 +113,7 @@ func (l *Link) allow(change func()) {
 func (l *Link) passGlobal(r *ssh.Request) (ok bool, data []byte) {
 	ok, data, err := l.Up.SendRequest(r.Type, r.WantReply, r.Payload)
 	ok = ok && err == nil
-	if r.WantReply && !l.ok(l.Recorder.Answered(0, recording.Answer{From: recording.Node, To: r.Type, OK: ok, Data: data})) {
+	if r.WantReply && !l.evidence.answered(0, recording.Answer{From: recording.Node, To: r.Type, OK: ok, Data: data}) {
 		ok, data = false, nil
 	}
 	r.Reply(ok, data)
@@ -146,9 +146,9 @@ func (l *Link) requested(n uint32, from recording.Side, r *ssh.Request) bool {
 	if isQuiet(r.Type) {
 		return true
 	}
-	if l.ok(l.Recorder.Requested(n, recording.Request{
+	if l.evidence.requested(n, recording.Request{
 		From: from, Type: recording.Printable([]byte(r.Type)), WantReply: r.WantReply, Data: r.Payload,
-	})) {
+	}) {
 		return true
 	}
 	r.Reply(false, nil)
@@ -158,9 +158,9 @@ func (l *Link) requested(n uint32, from recording.Side, r *ssh.Request) bool {
 // refuse answers r in the proxy's own name.
 func (l *Link) refuse(n uint32, r *ssh.Request, f *fault.Error) {
 	if !isQuiet(r.Type) {
-		l.ok(l.Recorder.Answered(n, recording.Answer{
+		l.evidence.answered(n, recording.Answer{
 			From: recording.Proxy, To: recording.Printable([]byte(r.Type)), Reason: string(f.Reason), Text: []byte(f.Text),
-		}))
+		})
 	}
 	r.Reply(false, nil)
 }

@@ -41,7 +41,7 @@ type leg struct {
 func (l *Link) fromClient(nc ssh.NewChannel) {
 	kind := nc.ChannelType()
 	n := l.Recorder.NewChannel()
-	if !l.ok(l.Recorder.Opened(n, recording.Open{From: recording.Client, Type: recording.Printable([]byte(kind)), Data: nc.ExtraData()})) {
+	if !l.evidence.opened(n, recording.Open{From: recording.Client, Type: recording.Printable([]byte(kind)), Data: nc.ExtraData()}) {
 		nc.Reject(ssh.ResourceShortage, "")
 		return
 	}
@@ -72,7 +72,7 @@ func (l *Link) fromClient(nc ssh.NewChannel) {
 func (l *Link) fromNode(nc ssh.NewChannel) {
 	kind := nc.ChannelType()
 	n := l.Recorder.NewChannel()
-	if !l.ok(l.Recorder.Opened(n, recording.Open{From: recording.Node, Type: recording.Printable([]byte(kind)), Data: nc.ExtraData()})) {
+	if !l.evidence.opened(n, recording.Open{From: recording.Node, Type: recording.Printable([]byte(kind)), Data: nc.ExtraData()}) {
 		nc.Reject(ssh.ResourceShortage, "")
 		return
 	}
@@ -96,7 +96,7 @@ func (l *Link) join(n uint32, nc ssh.NewChannel, to ssh.Conn, answers recording.
 		refused := &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "the connection has ended"}
 		errors.As(err, &refused)
 		answer.OK, answer.Code, answer.Text = false, uint32(refused.Reason), []byte(refused.Message)
-		if l.ok(l.Recorder.Answered(n, answer)) {
+		if l.evidence.answered(n, answer) {
 			nc.Reject(refused.Reason, refused.Message)
 		} else {
 			nc.Reject(ssh.ResourceShortage, "")
@@ -104,7 +104,7 @@ func (l *Link) join(n uint32, nc ssh.NewChannel, to ssh.Conn, answers recording.
 		return
 	}
 	far = leg{ch, requests}
-	if l.ok(l.Recorder.Answered(n, answer)) {
+	if l.evidence.answered(n, answer) {
 		if ch, requests, err := nc.Accept(); err == nil {
 			return far, leg{ch, requests}, true
 		}
@@ -119,9 +119,9 @@ func (l *Link) join(n uint32, nc ssh.NewChannel, to ssh.Conn, answers recording.
 // refuseOpen answers in the proxy's own name.
 func (l *Link) refuseOpen(n uint32, nc ssh.NewChannel, f *fault.Error) {
 	text := voice.Line(f)
-	l.ok(l.Recorder.Answered(n, recording.Answer{
+	l.evidence.answered(n, recording.Answer{
 		From: recording.Proxy, To: "open", Code: uint32(ssh.Prohibited), Reason: string(f.Reason), Text: []byte(text),
-	}))
+	})
 	nc.Reject(ssh.Prohibited, text)
 }
 
@@ -194,20 +194,20 @@ func (l *Link) bridge(n uint32, kind policy.Channel, client, node leg) {
 
 // carry moves one direction of a channel without a terminal to its end.
 func (l *Link) carry(n uint32, kind recording.Kind, src, dst leg) {
-	k := keep(l.Recorder, kind, n, false)
-	f := flow{src: src, dst: dst, keep: k.append, rest: restInput}
+	k := l.evidence.keeper(kind, n, false)
+	f := flow{src: src, dst: dst, keep: k.keep, rest: restInput}
 	side := recording.Node
 	if kind == recording.KindInput {
 		side = recording.Client
 	}
-	if l.ok(f.run()) && l.ok(k.end()) && l.ok(l.Recorder.EOF(n, side)) {
+	if f.run() && k.end() && l.evidence.eof(n, side) {
 		dst.CloseWrite()
 	}
 }
 
 // closed passes on that side has closed channel n.
 func (l *Link) closed(n uint32, side recording.Side, other leg) {
-	l.ok(l.Recorder.Closed(n, side))
+	l.evidence.closed(n, side)
 	other.Close()
 }
 

@@ -72,7 +72,8 @@ type Config struct {
 // client sends (Channel, Session, Request), and Wait.
 type Link struct {
 	Config
-	began time.Time
+	began    time.Time
+	evidence *evidence
 
 	channels sync.WaitGroup // one for each open channel
 	work     sync.WaitGroup // all other goroutines
@@ -99,6 +100,7 @@ func New(c Config) *Link {
 		sessions: map[*session]struct{}{}, ports: map[uint32]bool{}, sockets: map[string]bool{},
 		timers: map[*time.Timer]struct{}{},
 	}
+	l.evidence = &evidence{recorder: c.Recorder, end: l.End, limit: stallLimit}
 	if d, limited := c.Grant.Longest(); limited {
 		l.after(d, func() { l.End(expired()) })
 	}
@@ -108,10 +110,14 @@ func New(c Config) *Link {
 			l.spawn(nc, l.fromNode)
 		}
 		close(l.gone)
-		// The node hung up. What it sent last is still to be delivered; then
-		// there is nothing left to talk to.
+		// The node hung up, unless we did. What it sent last is still to be
+		// delivered; then there is nothing left to talk to.
+		first := l.begin(fault.New(fault.Unavailable, fault.NodeAway, "%s closed the connection", l.Node))
 		l.channels.Wait()
-		l.finish(fault.New(fault.Unavailable, fault.NodeAway, "%s closed the connection", l.Node))
+		if first {
+			l.hangup()
+		}
+		l.Up.Close()
 	})
 	return l
 }
@@ -219,14 +225,6 @@ func (l *Link) Close() {
 	})
 }
 
-// finish ends the session after its last channel.
-func (l *Link) finish(f *fault.Error) {
-	if l.begin(f) {
-		l.hangup()
-	}
-	l.Up.Close()
-}
-
 // begin makes cause the reason of the end, if there is none yet.
 func (l *Link) begin(cause error) bool {
 	l.mu.Lock()
@@ -258,13 +256,11 @@ func (l *Link) hangup() {
 	l.Hangup()
 }
 
-// fail ends the session if err is the recorder's, and says whether it is none.
-func (l *Link) ok(err error) bool {
-	if err != nil {
-		l.End(fault.Of(err))
-		return false
-	}
-	return true
+// reason is why the session ends, for who finds that it does.
+func (l *Link) reason() *fault.Error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fault.Of(l.cause)
 }
 
 // after calls f when the session is d old, unless it has ended. stop forgets it.

@@ -87,9 +87,9 @@ func (s *session) run(r *ssh.Request, kind policy.Channel, flows *sync.WaitGroup
 	}
 	if !s.l.Grant.Allows(kind) {
 		f := s.l.notGranted(kind)
-		s.l.ok(s.l.Recorder.Answered(s.n, recording.Answer{
+		s.l.evidence.answered(s.n, recording.Answer{
 			From: recording.Proxy, To: r.Type, Reason: string(f.Reason), Text: []byte(f.Text),
-		}))
+		})
 		r.Reply(true, nil)
 		s.dismiss(f)
 		return
@@ -112,7 +112,7 @@ func (s *session) pass(r *ssh.Request, to leg, answers recording.Side) bool {
 	ok, err := to.SendRequest(r.Type, r.WantReply, r.Payload)
 	ok = ok && err == nil
 	if r.WantReply && !isQuiet(r.Type) {
-		ok = s.l.ok(s.l.Recorder.Answered(s.n, recording.Answer{From: answers, To: r.Type, OK: ok})) && ok
+		ok = s.l.evidence.answered(s.n, recording.Answer{From: answers, To: r.Type, OK: ok}) && ok
 	}
 	r.Reply(ok, nil)
 	return ok

@@ -21,7 +21,7 @@ func (w stderrWriter) Write(b []byte) (int, error) {
 // long as there is a recorder to take them. It waits tellLimit at most for a
 // client that does not read, and says nothing after the end of file.
 func (s *session) say(text string) {
-	s.l.Recorder.Notice(s.n, text) // if it fails, that is what is being said
+	s.l.evidence.notice(s.n, text) // if it fails, that is what is being said
 	said := make(chan struct{})
 	s.l.work.Go(func() {
 		defer close(said)

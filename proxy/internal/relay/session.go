@@ -63,8 +63,8 @@ func newSession(l *Link, n uint32, down, up leg) *session {
 func (l *Link) acceptedSession(down ssh.Channel, requests <-chan *ssh.Request, before []*ssh.Request) {
 	n := l.Recorder.NewChannel()
 	near := leg{down, requests}
-	if !l.ok(l.Recorder.Opened(n, recording.Open{From: recording.Client, Type: "session"})) {
-		l.turnAway(n, near, fault.Of(l.Recorder.Err()))
+	if !l.evidence.opened(n, recording.Open{From: recording.Client, Type: "session"}) {
+		l.turnAway(n, near, l.reason())
 		return
 	}
 	up, upRequests, err := l.Up.OpenChannel("session", nil)
@@ -72,16 +72,17 @@ func (l *Link) acceptedSession(down ssh.Channel, requests <-chan *ssh.Request, b
 	if err != nil {
 		answer.Text = []byte(err.Error())
 	}
-	if !l.ok(l.Recorder.Answered(n, answer)) && err == nil {
+	recorded := l.evidence.answered(n, answer)
+	switch {
+	case err != nil:
+		l.turnAway(n, near, fault.New(fault.Unavailable, fault.NodeRefused, "%s opens no session", l.Node).Because(err))
+	case !recorded:
 		up.Close()
 		go ssh.DiscardRequests(upRequests) // ends with the node's leg, which ends now
-		err = l.Recorder.Err()
+		l.turnAway(n, near, l.reason())
+	default:
+		l.relaySession(n, near, leg{up, upRequests}, before)
 	}
-	if err != nil {
-		l.turnAway(n, near, fault.New(fault.Unavailable, fault.NodeRefused, "%s opens no session", l.Node).Because(err))
-		return
-	}
-	l.relaySession(n, near, leg{up, upRequests}, before)
 }
 
 // turnAway tells f on a session channel that leads nowhere.
@@ -135,18 +136,18 @@ func (s *session) fromClient(all *sync.WaitGroup) {
 // is lost.
 func (s *session) start(all *sync.WaitGroup) {
 	s.started = true
-	in := keep(s.l.Recorder, recording.KindInput, s.n, s.terminal)
-	out := keep(s.l.Recorder, recording.KindOutput, s.n, s.terminal)
-	errs := keep(s.l.Recorder, recording.KindStderr, s.n, s.terminal)
-	input := &flow{src: s.down, dst: s.up, keep: in.append, rest: restInput}
-	stdout := &flow{src: s.up, dst: s.down, keep: out.append, rest: restOutput}
-	stderr := &flow{src: s.up.Stderr(), dst: stderrWriter{s}, keep: errs.append, rest: restInput}
+	in := s.l.evidence.keeper(recording.KindInput, s.n, s.terminal)
+	out := s.l.evidence.keeper(recording.KindOutput, s.n, s.terminal)
+	errs := s.l.evidence.keeper(recording.KindStderr, s.n, s.terminal)
+	input := &flow{src: s.down, dst: s.up, keep: in.keep, rest: restInput}
+	stdout := &flow{src: s.up, dst: s.down, keep: out.keep, rest: restOutput}
+	stderr := &flow{src: s.up.Stderr(), dst: stderrWriter{s}, keep: errs.keep, rest: restInput}
 	s.mu.Lock()
 	s.flows = []*flow{stdout, stderr}
 	s.mu.Unlock()
 	all.Go(func() {
 		defer close(s.input)
-		if s.l.ok(input.run()) && s.l.ok(in.end()) && s.l.ok(s.l.Recorder.EOF(s.n, recording.Client)) {
+		if input.run() && in.end() && s.l.evidence.eof(s.n, recording.Client) {
 			s.up.CloseWrite()
 		}
 	})
@@ -154,10 +155,10 @@ func (s *session) start(all *sync.WaitGroup) {
 	outputs.Add(2)
 	all.Go(func() {
 		defer outputs.Done()
-		_ = s.l.ok(stderr.run()) && s.l.ok(errs.end())
+		_ = stderr.run() && errs.end()
 	})
 	all.Go(func() {
-		_ = s.l.ok(stdout.run()) && s.l.ok(out.end())
+		_ = stdout.run() && out.end()
 		outputs.Done()
 		outputs.Wait()
 		close(s.output)
@@ -222,7 +223,7 @@ func (s *session) wasCut() bool {
 func (s *session) endOutput() {
 	s.end.Do(func() {
 		close(s.over)
-		s.l.ok(s.l.Recorder.EOF(s.n, recording.Node))
+		s.l.evidence.eof(s.n, recording.Node)
 		<-s.stderr // for good
 		s.down.CloseWrite()
 	})
