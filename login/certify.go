@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/sshsig"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 	"github.com/sallyport-ssh/sallyport/login/internal/loginkey"
@@ -50,6 +51,9 @@ func certify(ctx context.Context, client *wire.Client, path string, request any,
 		return nil, err
 	}
 	bad := fault.New(fault.Internal, fault.CertificateInvalid, "the CA sent a certificate that is of no use").Then("tell whoever runs the CA")
+	if _, err := id.ParseIdentity(string(g.answer.Identity)); err != nil {
+		return nil, bad.Because(err)
+	}
 	parsed, err := ssh.ParsePublicKey(g.answer.Certificate)
 	if err != nil {
 		return nil, bad.Because(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/cli"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 	"github.com/sallyport-ssh/sallyport/login/internal/home"
+	"github.com/sallyport-ssh/sallyport/login/internal/plain"
 )
 
 // lsCommand lists the nodes that the person may reach, and as whom; and since it
@@ -80,12 +81,12 @@ func printNodes(w io.Writer, nodes []wire.ReachableNode) error {
 	for _, n := range nodes {
 		var labels []string
 		for _, key := range slices.Sorted(maps.Keys(n.Labels)) {
-			labels = append(labels, key+"="+n.Labels[key])
+			labels = append(labels, plain.Text(key+"="+n.Labels[key]))
 		}
 		logins := map[string][]string{} // by roles
 		for _, l := range n.Logins {
-			roles := strings.Join(l.Roles, ", ")
-			logins[roles] = append(logins[roles], string(l.Login))
+			roles := plain.List(l.Roles)
+			logins[roles] = append(logins[roles], plain.Text(string(l.Login)))
 		}
 		for _, roles := range slices.Sorted(maps.Keys(logins)) {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", n.Name, strings.Join(logins[roles], ", "), strings.Join(labels, " "), roles)

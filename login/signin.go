@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/sallyport-ssh/sallyport/internal/cli"
@@ -13,6 +12,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 	"github.com/sallyport-ssh/sallyport/login/internal/home"
 	"github.com/sallyport-ssh/sallyport/login/internal/loginkey"
+	"github.com/sallyport-ssh/sallyport/login/internal/plain"
 	"github.com/sallyport-ssh/sallyport/login/internal/signin"
 )
 
@@ -200,7 +200,7 @@ func given(ctx context.Context, err error) error {
 func (p *person) welcome(s home.State, g *grant) {
 	groups := "no groups"
 	if len(g.answer.Groups) > 0 {
-		groups = "groups: " + strings.Join(g.answer.Groups, ", ")
+		groups = "groups: " + plain.List(g.answer.Groups)
 	}
 	fmt.Fprintf(p.out, "Signed in as %s (%s). Certificate until %s%s.\n", g.answer.Identity, groups,
 		until(time.Unix(g.answer.ValidBefore, 0), p.now()), p.renewal(s))
@@ -241,7 +241,7 @@ func until(t, now time.Time) string {
 // nameOf is what people call the CA.
 func nameOf(d wire.Discovery) string {
 	if d.Name != "" {
-		return d.Name
+		return plain.Text(d.Name)
 	}
 	return "this CA"
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 	"github.com/sallyport-ssh/sallyport/login/internal/home"
+	"github.com/sallyport-ssh/sallyport/login/internal/plain"
 )
 
 // status is what `sallyport status --json` prints.
@@ -96,15 +97,18 @@ func (st status) print(p *person, s home.State, c *certificate) error {
 	}
 	groups := "none"
 	if len(s.Groups) > 0 {
-		groups = strings.Join(s.Groups, ", ")
+		groups = plain.List(s.Groups)
 	}
-	var proxies []string
+	proxies := []string{}
 	for _, x := range st.Proxies {
-		proxies = append(proxies, fmt.Sprintf("%s (%s)", x.Name, x.Addr))
+		proxies = append(proxies, plain.Text(fmt.Sprintf("%s (%s)", x.Name, x.Addr)))
 	}
 	ca := s.URL
 	if st.Name != "" {
-		ca = st.Name + ", " + s.URL
+		ca = plain.Text(st.Name) + ", " + s.URL
+	}
+	if len(proxies) == 0 {
+		proxies = []string{"none yet"}
 	}
 	rows := [][2]string{
 		{"Signed in as", string(s.Identity)}, {"Groups", groups}, {"Certificate", ends},

@@ -75,6 +75,16 @@ func TestAFaultCrossesTheWireWhole(t *testing.T) {
 	}
 }
 
+func TestAFaultDoesNotSteerTheTerminal(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		WriteProblem(w, fault.New(fault.Denied, fault.NoRole, "no \x1b[2J role\nfor 数据库\r").Then("run:\x07 it"))
+	})
+	got := fault.Of(c.Do(t.Context(), http.MethodGet, PathNodes, nil, nil))
+	if got.Text != "no \uFFFD[2J role\nfor 数据库\uFFFD" || got.Next != "run:\uFFFD it" {
+		t.Errorf("%q, %q", got.Text, got.Next)
+	}
+}
+
 func TestWhatIsNoAnswerOfACA(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"a load balancer's page": func(w http.ResponseWriter, r *http.Request) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
@@ -33,7 +35,18 @@ func readProblem(resp *http.Response) error {
 		return fault.New(fault.Unavailable, fault.CAAway, "the CA's address answers, but not as a CA (HTTP %d)", resp.StatusCode).
 			Then("is the URL right, and does a proxy stand before it?").Because(err)
 	}
-	return &fault.Error{Kind: fault.KindOfStatus(resp.StatusCode), Reason: fault.Reason(p.Reason), Text: p.Detail, Next: p.Next}
+	return &fault.Error{Kind: fault.KindOfStatus(resp.StatusCode), Reason: fault.Reason(p.Reason), Text: printable(p.Detail), Next: printable(p.Next)}
+}
+
+// printable keeps who answers from steering the terminal on which the text ends.
+// Lines stay.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // Decode reads one JSON value of at most limit bytes into v, strictly: unknown

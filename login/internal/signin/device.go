@@ -12,6 +12,7 @@ import (
 	"rsc.io/qr"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/login/internal/plain"
 )
 
 // deviceLimit is how long a person has to find their telephone; most issuers give
@@ -75,7 +76,7 @@ func (i *Issuer) poll(ctx context.Context, grant *oauth2.DeviceAuthResponse) (*o
 // show prints the code, the address and, at a terminal, the QR code of both.
 func (d Device) show(grant *oauth2.DeviceAuthResponse) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "To sign in, open this address on any device:\n  %s\nand enter the code:\n  %s\n", printable(grant.VerificationURI), printable(grant.UserCode))
+	fmt.Fprintf(&b, "To sign in, open this address on any device:\n  %s\nand enter the code:\n  %s\n", plain.Text(grant.VerificationURI), plain.Text(grant.UserCode))
 	whole := grant.VerificationURIComplete
 	if whole == "" {
 		whole = grant.VerificationURI
@@ -89,19 +90,9 @@ func (d Device) show(grant *oauth2.DeviceAuthResponse) error {
 	if !grant.Expiry.IsZero() {
 		left = min(left, time.Until(grant.Expiry))
 	}
-	fmt.Fprintf(&b, "Waiting for %s. Ctrl-C gives up.\n", left.Round(time.Minute/2))
+	fmt.Fprintf(&b, "Waiting up to %d minutes. Ctrl-C gives up.\n", max(1, int(left.Round(time.Minute).Minutes())))
 	_, err := io.WriteString(d.Out, b.String())
 	return err
-}
-
-// printable keeps what an issuer sends from steering the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return -1
-		}
-		return r
-	}, s)
 }
 
 // drawQR draws two rows of modules in each line of text, dark on light whatever

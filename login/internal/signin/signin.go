@@ -74,7 +74,7 @@ func Discover(ctx context.Context, o wire.OIDC) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Issuer{issuer: o.Issuer, host: host, http: &http.Client{Timeout: callLimit}}
+	i := &Issuer{issuer: o.Issuer, host: host, http: &http.Client{Timeout: callLimit, CheckRedirect: noRedirect}}
 	provider, err := oidc.NewProvider(i.context(ctx), o.Issuer)
 	var mismatch *oidc.IssuerMismatchError
 	switch {
@@ -113,6 +113,10 @@ func Discover(ctx context.Context, o wire.OIDC) (*Issuer, error) {
 	}
 	return i, nil
 }
+
+// noRedirect: what is sent, codes and refresh tokens, is for the endpoint that
+// discovery named, and discovery for who was asked.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Host is the issuer's host, for people.
 func (i *Issuer) Host() string { return i.host }

@@ -193,6 +193,15 @@ func TestSignInAtARealProvider(t *testing.T) {
 		}
 	})
 
+	t.Run("nobody who is too slow is waited for", func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errLimit)
+		defer cancel()
+		err := issuer.Browser(ctx, Browser{PublicKey: publicKey, Out: &bytes.Buffer{}}, nil)
+		if f := fault.Of(err); f.Reason != fault.SignInEnded || f.Text != "nobody signed in in time" || f.Next != "run: sallyport login" {
+			t.Errorf("got %+v", f)
+		}
+	})
+
 	t.Run("an issuer that is gone is named", func(t *testing.T) {
 		idp.Stop()
 		for name, call := range map[string]func() error{
@@ -275,8 +284,11 @@ func TestDiscoverRefuses(t *testing.T) {
 		issuer string
 		reason fault.Reason
 	}{
-		"no issuer":                     {"", fault.ConfigInvalid},
-		"an issuer without TLS":         {"http://login.example.com", fault.ConfigInvalid},
+		"no issuer":             {"", fault.ConfigInvalid},
+		"an issuer without TLS": {"http://login.example.com", fault.ConfigInvalid},
+		"a document that is elsewhere": {with(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		}), fault.IssuerAway},
 		"a file":                        {"file:///etc/passwd", fault.ConfigInvalid},
 		"a name that starts like home":  {"http://127.0.0.1.example.com", fault.ConfigInvalid},
 		"a document that is none":       {with(says(200, "<html>")), fault.IssuerAway},
