@@ -42,8 +42,8 @@ func (c *conn) isIdle() bool {
 }
 
 // serveSSH speaks SSH with g, whose client has been greeted, until it ends.
-// authenticated is called when it has proven who it is; until then the caller
-// limits its time by closing g.
+// authenticated is called as soon as it has proven who it is; until then the
+// caller limits its time by closing g.
 func (s *Server) serveSSH(ctx context.Context, g *sshwire.Conn, a arrival, authenticated func()) {
 	identification, err := g.Identification()
 	if err != nil {
@@ -55,6 +55,7 @@ func (s *Server) serveSSH(ctx context.Context, g *sshwire.Conn, a arrival, authe
 	defer cancel()
 	c := &conn{s: s, a: a}
 	l := &login{a: a, trust: s.follower.trust, now: s.now, proven: func(who caller) {
+		authenticated()
 		c.who = who
 		if who.target.node != "" || who.target.fault != nil {
 			c.opening = s.open(ctx, who, a) // while the client still waits for our answer
@@ -67,7 +68,6 @@ func (s *Server) serveSSH(ctx context.Context, g *sshwire.Conn, a arrival, authe
 		c.settle()
 		return
 	}
-	authenticated()
 	c.ssh = sc
 	s.track(c)
 	defer s.untrack(c)
