@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -107,10 +106,4 @@ func relay(ctx context.Context, conn *net.TCPConn, in io.Reader, out io.Writer) 
 		return fmt.Errorf("relay: %w", err)
 	}
 	return nil
-}
-
-// asFile is x as a file of this process, nil if it is something else.
-func asFile(x any) *os.File {
-	f, _ := x.(*os.File)
-	return f
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,4 +54,10 @@ func sameSocket(a, b int) bool {
 	addr, err := unix.Getsockname(b)
 	_, isUnix := addr.(*unix.SockaddrUnix)
 	return err == nil && isUnix
+}
+
+// asFile is x as a file of this process; nil if it is something else.
+func asFile(x any) *os.File {
+	f, _ := x.(*os.File)
+	return f
 }

@@ -143,6 +143,25 @@ func TestSSHToOtherHostsIsNoneOfOurs(t *testing.T) {
 	}
 }
 
+// TestAnOldSSHReadsItToo: 7.5, of 2017, before lines could be longer than 1023.
+func TestAnOldSSHReadsItToo(t *testing.T) {
+	old := rig.Need(t, "ssh1", "openssh-client-ssh1")
+	var nodes []id.NodeName
+	for i := range 500 {
+		nodes = append(nodes, id.NodeName(fmt.Sprintf("web-%04d.berlin", i)))
+	}
+	config, p := setup(t, hostsOf(t, discovery, nodes...), 0)
+	for host, want := range map[string]bool{"web-0000.berlin": true, "web-0499.berlin": true, "db-3": true, "access.example.com": false, "web-0500.berlin": false} {
+		out, err := exec.Command(old, "-F", config, "-G", host).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if got := strings.Contains(string(out), "\nproxycommand '"+strings.ReplaceAll(p.Program, "%", "%%")+"' connect '%h' '%p' '%r'\n"); got != want {
+			t.Errorf("%s goes through Sallyport: %v\n%s", host, got, out)
+		}
+	}
+}
+
 func TestAnSSHWithoutACertificateConnectsNowhere(t *testing.T) {
 	config, _ := setup(t, hostsOf(t, discovery, "web-7"), 1)
 	for _, host := range []string{"web-7", "db-3", "web-1.example.com"} {

@@ -22,7 +22,7 @@ func InstallFile(dir home.Dir) (added bool, err error) {
 // UninstallFile takes the Include out again, and the file if we had made it and
 // nothing else is in it.
 func UninstallFile(dir home.Dir) error {
-	_, err := change(dir, func(content []byte, made bool) ([]byte, bool) {
+	_, err := change(dir, func(content []byte, _ bool) ([]byte, bool) {
 		rest, made := Uninstall(content)
 		return rest, made && len(rest) == 0
 	}, "remove this line from it: Include "+word(dir.Include()))
