@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -86,7 +87,7 @@ func (a *agent) run(ctx context.Context) error {
 	defer cancel()
 	news, changes := make(chan wire.AgentState), make(chan struct{}, 1)
 	senders.Go(func() { a.follow(ctx, a.want.state.Version, news) })
-	w, err := newWatcher(a.log, changes)
+	w, err := newWatcher(a.log, filepath.Dir(a.node.program.Config), changes)
 	if err != nil {
 		return err
 	}
@@ -108,6 +109,9 @@ func (a *agent) run(ctx context.Context) error {
 			a.install(ctx)
 		case <-time.After(a.retry.wait()):
 			a.install(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil
 		}
 		w.look(a.node.installer.Watched())
 		a.sendReport(ctx)

@@ -59,7 +59,12 @@ func survey(ctx context.Context, n *node) (standing, error) {
 	if a.want, err = restore(source, enrolled.Node); err != nil {
 		s.Problems = append(s.Problems, "what was stored cannot be read: "+fault.Of(err).Text)
 	}
-	s.Version, s.Strict, s.StrictOn = a.want.state.Version, a.want.state.Strict, a.want.strict()
+	s.Version, s.Strict = a.want.state.Version, a.want.state.Strict
+	if n.installer.Settled() {
+		s.StrictOn = a.want.strict()
+	} else {
+		s.Problems = append(s.Problems, "an installation is under way, or was not finished")
+	}
 	for _, c := range a.want.certificates {
 		s.Keys = append(s.Keys, c.Key.Type())
 		if until := int64(c.ValidBefore); s.Until == 0 || until < s.Until {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,23 +17,25 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
 
-// quiet is how long nothing may happen before a change is looked at: editors and
-// configuration managers write in several steps.
-const quiet = time.Second
+// settling is how long after the first sign of a change it is looked at: editors
+// and configuration managers write in several steps. Further signs do not put
+// it off, or a file that is written all the time would do so for ever.
+const settling = time.Second
 
 // watcher tells of changes below directories.
 type watcher struct {
 	log     *slog.Logger
 	notify  *fsnotify.Watcher
+	beside  string // the directory of sshd_config
 	changes chan<- struct{}
 }
 
-func newWatcher(log *slog.Logger, changes chan<- struct{}) (*watcher, error) {
+func newWatcher(log *slog.Logger, beside string, changes chan<- struct{}) (*watcher, error) {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("watch files: %w", err)
 	}
-	return &watcher{log, notify, changes}, nil
+	return &watcher{log, notify, beside, changes}, nil
 }
 
 // look watches dirs from now on. Directories and not files: a rename into a
@@ -56,25 +59,45 @@ func (w *watcher) look(dirs []string) {
 
 func (w *watcher) run(ctx context.Context) {
 	defer w.notify.Close()
-	due := time.NewTimer(never)
+	due, armed := time.NewTimer(never), false
+	arm := func() {
+		if !armed {
+			due.Reset(settling)
+			armed = true
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case e := <-w.notify.Events:
-			if !strings.HasSuffix(e.Name, "sallyport-new") && e.Op != fsnotify.Chmod {
-				due.Reset(quiet)
+			if w.matters(e) {
+				arm()
 			}
 		case err := <-w.notify.Errors:
 			w.log.Warn("a change may have been missed", "err", err)
-			due.Reset(quiet)
+			arm()
 		case <-due.C:
+			armed = false
 			select {
 			case w.changes <- struct{}{}:
 			default: // it is about to look anyway
 			}
 		}
 	}
+}
+
+// matters keeps what else may be written beside sshd_config from costing
+// anything.
+func (w *watcher) matters(e fsnotify.Event) bool {
+	dir, name := filepath.Split(e.Name)
+	switch {
+	case e.Op == fsnotify.Chmod || strings.HasSuffix(name, "sallyport-new"):
+		return false
+	case filepath.Clean(dir) == w.beside:
+		return strings.HasPrefix(name, "sshd_config") || strings.HasPrefix(name, "ssh_host_")
+	}
+	return true
 }
 
 // mend limits repairs. Without it two agents, or an agent and a configuration

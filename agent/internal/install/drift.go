@@ -29,6 +29,13 @@ func (in *Installer) Source() ([]byte, error) {
 	return data, nil
 }
 
+// Settled says whether what is in force was seen to work, and no installation is
+// under way.
+func (in *Installer) Settled() bool {
+	now, err := in.look()
+	return err == nil && now.good
+}
+
 // Has says whether set is in force.
 func (in *Installer) Has(set Set) bool {
 	now, err := in.look()

@@ -21,10 +21,10 @@ const currentLink = "current"
 type state struct {
 	generation   string // "" for none
 	good         bool
-	hooked       bool   // the drop-in's link is ours and leads here
-	foreign      []byte // what stands in the drop-in's place instead, nil for nothing
-	included     bool   // by our line in sshd_config
-	certificates []*ssh.Certificate
+	hooked       bool               // the drop-in's link is ours and leads here
+	foreign      []byte             // what stands in the drop-in's place instead, nil for nothing
+	included     bool               // by our line in sshd_config
+	certificates []*ssh.Certificate // that sshd shows then, if it is hooked
 }
 
 func (in *Installer) path(elem ...string) string {
@@ -44,10 +44,10 @@ func (in *Installer) look() (state, error) {
 		s.generation = target
 		_, err := os.Stat(in.path(target, goodFile))
 		s.good = err == nil
-		s.certificates = in.readCertificates(target)
 	}
 	if link, err := os.Readlink(in.DropIn); err == nil && link == in.dropInTarget() {
 		s.hooked = true
+		s.certificates = in.readCertificates(s.generation)
 	} else if s.foreign, err = os.ReadFile(in.DropIn); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s, fmt.Errorf("look at what is installed: %w", err)
 	}

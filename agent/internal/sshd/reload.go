@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
@@ -18,24 +19,57 @@ const systemdRuns = "/run/systemd/system"
 // units under which distributions run sshd.
 var units = []string{"ssh.service", "sshd.service"}
 
-// Reload has the running sshd read its configuration again. Sessions go on.
+// Times of a reload.
+const (
+	reloadLimit = 15 * time.Second
+	reloadPause = 20 * time.Millisecond
+)
+
+// Reload has the running sshd read its configuration again, and returns when it
+// has. Sessions go on.
 //
 // The caller has tested the configuration: sshd ends when it reads one that is
 // broken. In this order: the configured command; systemd's unit; SIGHUP to the
 // process in PidFile. Where sshd is started for each connection (a systemd
 // socket) there is nothing to reload.
 func (p Program) Reload(ctx context.Context) error {
+	e, err := p.Effective(ctx, p.Config, "")
+	if err != nil {
+		return err
+	}
+	pidFile := e.One("pidfile")
+	before, running := os.Stat(pidFile)
+	if err := p.tell(ctx, pidFile); err != nil {
+		return err
+	}
+	if running != nil {
+		return nil // it writes no PidFile, or was not running
+	}
+	// All of these are done when the signal is sent. Until sshd has started
+	// itself anew, the old one answers connections. It removes the PidFile then,
+	// and writes it again when it listens (sshd.c, sighup_restart).
+	ctx, cancel := context.WithTimeout(ctx, reloadLimit)
+	defer cancel()
+	for {
+		if now, err := os.Stat(pidFile); err == nil && !(os.SameFile(before, now) && before.ModTime().Equal(now.ModTime())) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fault.New(fault.Unavailable, fault.ConfigInvalid, "sshd was told to reload, and did not within %v", reloadLimit)
+		case <-time.After(reloadPause):
+		}
+	}
+}
+
+func (p Program) tell(ctx context.Context, pidFile string) error {
 	if len(p.Command) > 0 {
 		return p.reloadBy(ctx, p.Command)
 	}
 	if unit := p.unit(ctx); unit != "" {
 		return p.reloadBy(ctx, []string{"systemctl", "reload", unit})
 	}
-	e, err := p.Effective(ctx, p.Config, "")
-	if err != nil {
-		return err
-	}
-	pid, err := p.pid(e.One("pidfile"))
+	pid, err := p.pid(pidFile)
 	if err != nil {
 		if exists(systemdRuns) {
 			return nil // socket-activated: the next connection starts it
