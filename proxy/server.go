@@ -215,7 +215,7 @@ func (s *Server) turnDown(nc net.Conn, f *fault.Error) {
 		nc.Close()
 		return
 	}
-	nc.SetDeadline(time.Now().Add(time.Second))
+	nc.SetDeadline(time.Now().Add(farewellTime))
 	nc.Write([]byte(sshwire.Version + "\r\n"))
 	farewell(nc, sshwire.TooManyConnections, voice.Line(f))
 }
