@@ -80,7 +80,7 @@ func dialProxy(ctx context.Context, proxies []wire.ProxyAddr) (*net.TCPConn, err
 			return conn.(*net.TCPConn), nil
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, &cli.Exit{Status: 130, Silent: true}
 		}
 		tried, last = append(tried, proxy.Addr), err
 	}

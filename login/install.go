@@ -3,6 +3,7 @@ package login
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,14 +37,8 @@ func (p *person) install(ctx context.Context, s *home.State, key loginkey.Key, g
 		return err
 	}
 	comment := "sallyport " + string(s.Identity)
-	if key.Private != nil {
-		private, public, err := key.Files(comment)
-		if err != nil {
-			return err
-		}
-		if err := p.writeKey(private, public); err != nil {
-			return err
-		}
+	if err := p.writeKey(key, comment); err != nil {
+		return err
 	}
 	if err := p.dir.Write(home.Certificate, loginkey.Line(g.certificate, comment)); err != nil {
 		return err
@@ -60,8 +55,15 @@ func (p *person) install(ctx context.Context, s *home.State, key loginkey.Key, g
 
 // writeKey writes a fresh key. The certificate of the one before goes first, so
 // that no ssh, nor a crash in between, finds one that is not for the key beside
-// it: check then waits for the lock.
-func (p *person) writeKey(private, public []byte) error {
+// it: check then waits for the lock. A security key has no file of ours.
+func (p *person) writeKey(key loginkey.Key, comment string) error {
+	if key.Private == nil {
+		return errors.Join(p.dir.Remove(home.Key), p.dir.Remove(home.PublicKey))
+	}
+	private, public, err := key.Files(comment)
+	if err != nil {
+		return err
+	}
 	if old, err := p.dir.Read(home.PublicKey); err == nil && bytes.Equal(old, public) {
 		return nil // a renewal keeps its key
 	}

@@ -59,19 +59,25 @@ func logoutCommand(ctx context.Context, env cli.Env, args []string) error {
 	return nil
 }
 
-// revoke tells the CA and the issuer. Only the CA's answer counts, and only while
-// the certificate c is worth something.
-func (p *person) revoke(ctx context.Context, s home.State, c *certificate) error {
+// revoke tells the CA, and then the issuer. Only the CA's answer counts, and only
+// while the certificate c is worth something.
+func (p *person) revoke(ctx context.Context, s home.State, c *certificate) (err error) {
+	if c.at(p.now()) != over {
+		err = p.revokeCertificate(ctx)
+	}
 	ctx, cancel := context.WithTimeout(ctx, farewellLimit)
 	defer cancel()
-	if token, err := p.dir.LoadRefresh(ctx, s.URL, s.Refresh); err == nil && token != "" {
-		if issuer, err := signin.Discover(ctx, s.Discovery.OIDC); err == nil {
+	if token, bad := p.dir.LoadRefresh(ctx, s.URL, s.Refresh); bad == nil && token != "" {
+		if issuer, bad := signin.Discover(ctx, s.Discovery.OIDC); bad == nil {
 			issuer.Revoke(ctx, token) // what cannot be revoked is at least not kept
 		}
 	}
-	if c.at(p.now()) == over {
-		return nil
-	}
+	return err
+}
+
+func (p *person) revokeCertificate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, farewellLimit)
+	defer cancel()
 	client, agent, err := p.client()
 	if err != nil {
 		return err

@@ -97,6 +97,7 @@ func (m *morning) plugIn() (path string, a *authenticator) {
 func TestASecurityKey(t *testing.T) {
 	t.Parallel()
 	m := newMorning(t)
+	m.login(hour) // with a key in a file, once
 	m.ca.set(func(ca *handCA) { ca.d.SecurityKeyRequired = true })
 	path, a := m.plugIn()
 	l := m.node("web-1")
@@ -109,7 +110,7 @@ func TestASecurityKey(t *testing.T) {
 			}
 		}
 		if _, err := os.Stat(m.path(home.Key)); !os.IsNotExist(err) {
-			t.Errorf("another key was made: %v", err)
+			t.Errorf("another key is there: %v", err)
 		}
 	})
 	t.Run("opens a node by plain ssh", func(t *testing.T) {

@@ -140,7 +140,7 @@ func (p *person) loginKey(ctx context.Context, o choices, d wire.Discovery, agen
 	if o.key == "" && o.securityKey {
 		o.key = p.dir.Path(home.SecurityKey)
 		if _, err := p.dir.Read(home.SecurityKey); err != nil {
-			if err := loginkey.MakeSecurityKey(ctx, o.key, "sallyport", p.env.Stdin, p.env.Stderr); err != nil {
+			if err := agent.MakeSecurityKey(ctx, o.key, p.env.Stdin, p.env.Stderr); err != nil {
 				return loginkey.Key{}, "", err
 			}
 		}

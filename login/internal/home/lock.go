@@ -15,6 +15,9 @@ type Lock struct{ file *os.File }
 // talking to the CA or to the issuer.
 const lockPoll = 20 * time.Millisecond
 
+// lockNotice is how long a wait is not worth a word: another renewal takes less.
+const lockNotice = time.Second
+
 // TryLock returns nil and no error when somebody else holds the lock.
 func (d Dir) TryLock() (*Lock, error) {
 	if err := d.Make(); err != nil {
@@ -43,22 +46,23 @@ func (d Dir) TryLock() (*Lock, error) {
 	return nil, nil
 }
 
-// Lock waits for the lock until ctx ends. waiting is called once when somebody
-// else holds it; it may be nil.
+// Lock waits for the lock until ctx ends. waiting is called once when that takes
+// longer than a renewal should.
 func (d Dir) Lock(ctx context.Context, waiting func()) (*Lock, error) {
+	poll, notice := time.NewTicker(lockPoll), time.NewTimer(lockNotice)
+	defer poll.Stop()
+	defer notice.Stop()
 	for {
 		l, err := d.TryLock()
 		if l != nil || err != nil {
 			return l, err
 		}
-		if waiting != nil {
-			waiting()
-			waiting = nil
-		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(lockPoll):
+		case <-notice.C:
+			waiting()
+		case <-poll.C:
 		}
 	}
 }

@@ -33,7 +33,9 @@ const keyringLimit = 3 * time.Second
 // none that answers, in a file. An empty token is forgotten.
 func (d Dir) SaveRefresh(ctx context.Context, url, token string) (Keeper, error) {
 	if token == "" {
-		return KeeperNone, d.ForgetRefresh(ctx, url)
+		// A keyring that does not answer keeps one that is of no use any more.
+		d.ForgetRefresh(ctx, url)
+		return KeeperNone, nil
 	}
 	if d.hasKeyring() {
 		err := within(ctx, func() error { return keyring.Set(keyringService, url, token) })

@@ -254,3 +254,18 @@ func TestOpenSecurityKeyRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestASecurityKeyThatIsNotPluggedInIsNamed(t *testing.T) {
+	rig.Need(t, "ssh-keygen", "openssh-client")
+	path := filepath.Join(t.TempDir(), "sk")
+	for agent, want := range map[*Agent]string{nil: "none is running", dial(t, realAgent(t)): "is it plugged in?"} {
+		var out strings.Builder
+		err := agent.MakeSecurityKey(t.Context(), path, strings.NewReader(""), &out)
+		if fault.ReasonOf(err) != fault.KeyRefused || !strings.Contains(fault.Of(err).Text, want) {
+			t.Errorf("%v, want %q\n%s", err, want, out.String())
+		}
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("there is a handle: %v", err)
+	}
+}

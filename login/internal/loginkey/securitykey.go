@@ -19,9 +19,13 @@ var errNoAgent = fault.New(fault.Unavailable, fault.KeyRefused, "a security key 
 	Then(`run: eval "$(ssh-agent)"`)
 
 // MakeSecurityKey has ssh-keygen make a key on the authenticator that is plugged
-// in, with its handle at path. ssh-keygen asks for PIN and touch by itself.
-func MakeSecurityKey(ctx context.Context, path, comment string, in io.Reader, out io.Writer) error {
-	cmd := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519-sk", "-N", "", "-C", comment, "-f", path)
+// in, with its handle at path. ssh-keygen asks for PIN and touch by itself. It
+// needs the agent only in that no signature could be had without it.
+func (a *Agent) MakeSecurityKey(ctx context.Context, path string, in io.Reader, out io.Writer) error {
+	if a == nil {
+		return errNoAgent
+	}
+	cmd := exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519-sk", "-N", "", "-C", "sallyport", "-f", path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, out
 	fmt.Fprintln(out, "Touch your security key when it blinks.")
 	if err := cmd.Run(); err != nil {
