@@ -65,6 +65,9 @@ func (w *world) process(env ...string) *rig.Process {
 	w.addr = rig.FreeAddr(w.t)
 	path := filepath.Join(w.config.Data, "proxy.yaml")
 	text := fmt.Sprintf("name: p-1\nlisten: %s\nca: %s\ndata: %s\ndrain: %s\n", w.addr, w.url, w.config.Data, w.config.Drain)
+	if w.config.Debug != "" {
+		text += "debug: " + w.config.Debug + "\n"
+	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/quickack"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/sshwire"
 )
 
@@ -52,7 +53,7 @@ func dial(ctx context.Context, t wire.Target, login id.Login, key ssh.Signer, ho
 
 	var hostKey error
 	verified := false
-	conn, channels, requests, err := ssh.NewClientConn(tcp, t.Addr, &ssh.ClientConfig{
+	conn, channels, requests, err := ssh.NewClientConn(quickack.New(tcp), t.Addr, &ssh.ClientConfig{
 		Config: upstream, User: string(login), Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
 		ClientVersion: sshwire.Version, HostKeyAlgorithms: algorithms,
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {

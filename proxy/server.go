@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/gate"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/hostcerts"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/quickack"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/recorder"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/sshwire"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/voice"
@@ -189,7 +190,7 @@ func (s *Server) connection(ctx context.Context, nc net.Conn) {
 	defer leave()
 	limit := time.AfterFunc(min(greetLimit, s.config.Limits.LoginTime.Std()), func() { nc.Close() })
 	defer limit.Stop()
-	g, line, err := sshwire.Greet(nc)
+	g, line, err := sshwire.Greet(quickack.New(nc))
 	if err != nil {
 		s.log.Debug("no SSH", "client", client, "err", err)
 		nc.Close()

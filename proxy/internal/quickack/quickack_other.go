@@ -1,0 +1,7 @@
+//go:build !linux
+
+package quickack
+
+import "net"
+
+func acknowledge(*net.TCPConn) {}
