@@ -76,7 +76,7 @@ func (a *agent) report() wire.AgentReport {
 		Version: a.installed, Sshd: a.node.version.String(), StrictOn: a.strictOn,
 		Drift: append([]string{}, a.drift...), Problems: append([]string{}, a.problems...),
 	}
-	for _, task := range []string{taskState, taskInstall, taskRenew, taskLook} {
+	for _, task := range []string{taskState, taskInstall, taskRenew, taskLook, taskRepair} {
 		if text := a.failures[task]; text != "" {
 			r.Problems = append(r.Problems, "could not "+task+": "+text)
 		}

@@ -52,6 +52,7 @@ type agent struct {
 	renewal   backoff // of certificates that could not be had
 
 	drift    []string
+	seen     []string // the drift that was last told and, if so configured, mended
 	problems []string
 	failures map[string]string // what could not be done, by task, until it is
 }
@@ -73,6 +74,7 @@ const (
 	taskInstall = "install"
 	taskRenew   = "renew"
 	taskLook    = "look"
+	taskRepair  = "repair"
 )
 
 // run works until ctx ends. Whatever fails is logged, reported, and tried again;

@@ -37,17 +37,21 @@ func (e enrollCommand) joinToken(env cli.Env) (string, error) {
 		return strings.TrimSpace(string(data)), err
 	case e.Token != "":
 		token := strings.Clone(e.Token)
-		wipeArgument(e.Token)
+		for _, arg := range os.Args {
+			if at := strings.Index(arg, token); at >= 0 {
+				wipe(arg[at : at+len(token)])
+			}
+		}
 		return token, nil
 	}
 	return "", nil
 }
 
-// wipeArgument writes over a secret in the memory from which ps(1) reads the
-// command line. It was there to be seen before; this ends it. Go's os.Args are
-// that memory and not copies of it, and kong cuts its values from them. A string
-// that lies elsewhere is left alone.
-func wipeArgument(secret string) {
+// wipe writes over a part of an argument in the memory from which ps(1) reads
+// the command line. It was there to be seen before; this ends it. Go's os.Args
+// are that memory and not copies of it. A string that lies elsewhere is left
+// alone: it may not be writable.
+func wipe(secret string) {
 	start, end, ok := argumentArea()
 	p := unsafe.StringData(secret)
 	if at := uintptr(unsafe.Pointer(p)); !ok || secret == "" || at < start || at+uintptr(len(secret)) > end {

@@ -125,12 +125,15 @@ func (a *agent) check(ctx context.Context) {
 	if !a.note(taskLook, err) {
 		return
 	}
-	was := a.drift
 	a.drift = drift
 	if bare, err := a.node.installer.Bare(ctx); err == nil {
 		a.problems = a.look(bare)
 	}
-	if len(drift) == 0 || a.want.state.Version == 0 || slices.Equal(was, drift) {
+	if slices.Equal(a.seen, drift) || a.want.state.Version == 0 {
+		return
+	}
+	if a.seen = drift; len(drift) == 0 {
+		delete(a.failures, taskRepair)
 		return
 	}
 	// An edit is the admin's until repair says otherwise. What keeps everybody
@@ -141,10 +144,11 @@ func (a *agent) check(ctx context.Context) {
 		return
 	}
 	if !a.mend.take(time.Now()) {
-		a.problems = append(a.problems, fmt.Sprintf("repaired %d times within %s; it is left as it is now: does something else manage these files?", mendMost, mendWithin))
+		a.failures[taskRepair] = fmt.Sprintf("done %d times within %s, and left as it is now: does something else manage these files?", mendMost, mendWithin)
 		return
 	}
 	a.install(ctx)
+	a.seen = nil // the next edit may look like this one
 }
 
 // look lists what keeps people out, or lets some in otherwise, that the agent
