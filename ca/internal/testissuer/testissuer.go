@@ -6,9 +6,8 @@
 package testissuer
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -32,7 +31,7 @@ type Issuer struct {
 	t testing.TB
 
 	mu       sync.Mutex
-	key      *ecdsa.PrivateKey
+	key      *rsa.PrivateKey
 	keyID    string
 	keysGot  int // how often the keys were asked for
 	down     bool
@@ -53,7 +52,7 @@ func New(t testing.TB) *Issuer {
 	}))
 	mux.HandleFunc("/keys", i.answer(func() any {
 		i.keysGot++
-		return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: i.key.Public(), KeyID: i.keyID, Algorithm: "ES256", Use: "sig"}}}
+		return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: i.key.Public(), KeyID: i.keyID, Algorithm: "RS256", Use: "sig"}}}
 	}))
 	mux.HandleFunc("/userinfo", i.answer(func() any {
 		if i.userinfo == nil {
@@ -98,7 +97,7 @@ func (i *Issuer) KeysAsked() int { i.mu.Lock(); defer i.mu.Unlock(); return i.ke
 // Rotate makes a new key under a new key ID; the old one is published no more.
 func (i *Issuer) Rotate(keyID string) {
 	i.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -133,12 +132,13 @@ func With(claims, change map[string]any) map[string]any {
 	return c
 }
 
-// Sign makes a token by the issuer's own key, with ES256.
+// Sign makes a token by the issuer's own key, with RS256: what every issuer has
+// to offer and most use (OpenID Connect Core, section 15.1).
 func (i *Issuer) Sign(claims map[string]any) string {
 	i.mu.Lock()
 	key, keyID := i.key, i.keyID
 	i.mu.Unlock()
-	return i.SignBy(jose.ES256, key, keyID, claims)
+	return i.SignBy(jose.RS256, key, keyID, claims)
 }
 
 // SignBy makes a token by any key.
