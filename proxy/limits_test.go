@@ -104,7 +104,7 @@ func TestGarbage(t *testing.T) {
 			}
 			defer c.Close()
 			go c.Write(test.sends)
-			c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			c.SetReadDeadline(time.Now().Add(farewellTime + 10*time.Second))
 			if n, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") || n > 4096 {
 				t.Errorf("after %d bytes: %v", n, err)
 			}
