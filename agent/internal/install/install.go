@@ -164,7 +164,11 @@ func (in *Installer) Install(ctx context.Context, set Set) error {
 	if err != nil {
 		return errors.Join(err, in.Disk.Remove(in.path(next)))
 	}
-	// 4. The link is turned. From here on sshd reads new keys and KRL.
+	in.Log.Debug("rehearsed", "generation", next, "include", include)
+	// 4. The link is turned. From here on sshd reads new keys and KRL. Whoever
+	// wants to stop waits: every step has its limit, and going on is shorter than
+	// going back.
+	ctx = context.WithoutCancel(ctx)
 	err = in.Disk.Link(next, in.path(currentLink))
 	// 5. The drop-in and, if need be, the Include line are there.
 	if err == nil {
@@ -193,15 +197,21 @@ func (in *Installer) settle(ctx context.Context, generation string, certificates
 		if err := in.Sshd.Reload(ctx); err != nil {
 			return err
 		}
+	} else {
+		// New keys and KRL change nothing about what sshd shows; what is wrong
+		// with that must not keep a revocation out.
+		certificates = nil
 	}
+	in.Log.Debug("configuration tested", "generation", generation, "reloaded", reload)
 	if err := in.Sshd.Probe(ctx, certificates); err != nil {
 		return err
 	}
+	in.Log.Debug("seen to work", "generation", generation)
 	return in.Disk.Write(in.path(generation, goodFile), nil, 0o644)
 }
 
-// rollback makes it as it was in before. ctx may have ended already; going back
-// must not.
+// rollback makes it as it was in before. That sshd answers is enough then: the
+// host keys may be other ones than the former certificates are for.
 func (in *Installer) rollback(ctx context.Context, before state, failed string) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := in.restore(before); err != nil {
@@ -213,7 +223,7 @@ func (in *Installer) rollback(ctx context.Context, before state, failed string) 
 	if err := in.Sshd.Reload(ctx); err != nil {
 		return stuck(err)
 	}
-	if err := in.Sshd.Probe(ctx, before.certificates); err != nil {
+	if err := in.Sshd.Probe(ctx, nil); err != nil {
 		return stuck(err)
 	}
 	if failed != before.generation {

@@ -219,6 +219,13 @@ func TestANewKRLTakesEffectWithoutAReload(t *testing.T) {
 	if now := strings.Count(b.Log(), "Server listening on"); now != reloads {
 		t.Errorf("sshd was reloaded %d times", now-reloads)
 	}
+	// Nor do host keys that were changed meanwhile keep it out.
+	os.Remove(filepath.Join(b.Dir, "ssh_host_ed25519_key"))
+	rig.NewKey(t, filepath.Join(b.Dir, "ssh_host_ed25519_key"))
+	third := b.set(3)
+	third.Certificates = first.Certificates
+	b.mustInstall(third)
+	b.mustNotOpen("a certificate that was revoked since", b.session(b.Login, thisNode, 1003))
 }
 
 func TestInstallRefuses(t *testing.T) {
