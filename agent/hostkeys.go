@@ -94,6 +94,17 @@ func obstacles(e sshdconf.Effective) (lines []string) {
 	return lines
 }
 
+// isStrict says whether what is in effect, whoever wrote it, leaves certificates
+// as the only way in.
+func isStrict(e sshdconf.Effective) bool {
+	for keyword, value := range map[string]string{"authorizedkeysfile": "none", "passwordauthentication": "no", "kbdinteractiveauthentication": "no"} {
+		if e.One(keyword) != value {
+			return false
+		}
+	}
+	return e.Unset("authorizedkeyscommand")
+}
+
 // displaced are settings of the admin's that the drop-in would take the place
 // of, and with them logins that work now, or revocations.
 func displaced(e sshdconf.Effective) (lines []string) {

@@ -120,6 +120,12 @@ func (n *node) client(door wire.PartsDoor) (*wire.Client, error) {
 	return wire.NewPartsClient(door, identity)
 }
 
+// strict asks sshd whether certificates are the only way in.
+func (n *node) strict(ctx context.Context) (bool, error) {
+	e, err := n.program.Effective(ctx, n.program.Config, "")
+	return err == nil && isStrict(e), err
+}
+
 // commandUser runs AuthorizedPrincipalsCommand: somebody who owns nothing, or,
 // for an sshd without root, the only one who can.
 func (n *node) commandUser() (string, error) {

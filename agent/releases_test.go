@@ -61,12 +61,16 @@ what: { channels: [shell, exec, sftp] }
 			ann.Must("ssh", "deploy@"+release, "true")
 
 			// Somebody edits the drop-in.
-			n.Run("sed -i 's/^PasswordAuthentication no/PasswordAuthentication yes/' /etc/ssh/sshd_config.d/00-sallyport.conf")
+			n.Run("sed -i 's/^AuthorizedKeysFile none/AuthorizedKeysFile .ssh\\/authorized_keys/' /etc/ssh/sshd_config.d/00-sallyport.conf")
 			rig.Eventually(t, 30*time.Second, "an admin sees the edit", func() bool {
 				return strings.Contains(ada.Must("sallyport", "node", "ls", "--json"), "00-sallyport.conf")
 			})
 			if out, err := n.Exec("sallyport agent check"); err == nil || !strings.Contains(out, "00-sallyport.conf was replaced") {
 				t.Errorf("agent check says %v:\n%s", err, out)
+			}
+
+			if out := n.Run("sallyport agent status"); strings.Contains(out, "on: the way in is through a proxy") {
+				t.Errorf("without the drop-in, strict mode is said to be\n%s", out)
 			}
 
 			n.checkMemory()

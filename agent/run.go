@@ -136,7 +136,7 @@ func (a *agent) begin(ctx context.Context) error {
 			a.log.Warn("what was stored is not taken up; the CA is asked", "err", err)
 			a.want = wanted{}
 		} else {
-			a.installed, a.strictOn = a.want.state.Version, a.want.strict()
+			a.installed = a.want.state.Version
 		}
 	}
 	a.check(ctx)
@@ -185,8 +185,11 @@ func (a *agent) apply(ctx context.Context) error {
 		a.log.Info("installed", "version", a.want.state.Version, "strict", a.want.strict(), "certificates", len(set.Certificates))
 		returnMemory()
 	}
-	a.installed, a.strictOn = a.want.state.Version, a.want.strict()
+	a.installed = a.want.state.Version
 	a.problems = a.look(bare)
+	if a.strictOn, err = a.node.strict(ctx); err != nil {
+		return err
+	}
 	a.drift, err = a.node.installer.Drift(ctx)
 	return err
 }

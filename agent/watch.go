@@ -126,6 +126,7 @@ func (a *agent) check(ctx context.Context) {
 		return
 	}
 	a.drift = drift
+	a.strictOn, _ = a.node.strict(ctx) // a configuration that sshd refuses is drift already
 	if bare, err := a.node.installer.Bare(ctx); err == nil {
 		a.problems = a.look(bare)
 	}
