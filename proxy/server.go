@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -30,7 +31,6 @@ const (
 	greetLimit    = 15 * time.Second // until the client has said its first line
 	farewellLimit = 64               // clients at once that are told why they are turned away
 	endLimit      = 10 * time.Second // for sessions to end after the drain's limit, and for ends to be told
-	startLimit    = 5 * time.Second  // for the CA's first word at the start
 )
 
 // Server is a proxy that serves. Make it with open.
@@ -102,6 +102,7 @@ func open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
 
 // serve serves l until ctx ends, and then drains.
 func (s *Server) serve(ctx context.Context, l net.Listener) error {
+	defer runtime.KeepAlive(ballast)
 	defer s.recordings.Close()
 	alive, die := context.WithCancel(context.Background()) // outlives ctx, for the sessions that drain
 	defer die()
@@ -127,7 +128,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	s.endConns()
 	l.Close()
 	die()
-	s.work.Wait()
+	s.await(endLimit)
 	stop()
 	background.Wait()
 	// What is left is told now, or by the next start of this proxy.
@@ -135,6 +136,18 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	s.ends.flush(last)
 	return err
+}
+
+// await waits for the connections, but not for ever: one whose recorder hangs
+// cannot end.
+func (s *Server) await(limit time.Duration) {
+	done := make(chan struct{})
+	go func() { s.work.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(limit):
+		s.log.Error("connections do not end; leaving them", "sessions", s.register.sessions())
+	}
 }
 
 // drain turns new connections away, and waits until the sessions have ended or

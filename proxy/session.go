@@ -73,7 +73,7 @@ func (s *Server) openSession(ctx context.Context, who caller, a arrival) (*sessi
 		}
 	}()
 	if err := s.starts.once(ctx); err != nil {
-		return nil, err
+		return nil, noDecision(err)
 	}
 	// 2. A key for this connection alone. It never leaves memory.
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -124,13 +124,18 @@ func (s *Server) decide(ctx context.Context, who caller, a arrival, key ssh.Publ
 		PublicKey: key.Marshal(), Ticket: a.ticket,
 	}, &out)
 	if err != nil {
-		f := away(err)
-		if f.Reason == fault.CAAway && f.Next == "" {
-			f = f.Then("no new sessions can be opened until it is back; try again in a moment")
-		}
-		return nil, f
+		return nil, noDecision(err)
 	}
 	return &out, nil
+}
+
+// noDecision is the CA's denial, or says that there is no CA to decide.
+func noDecision(err error) *fault.Error {
+	f := away(err)
+	if f.Reason == fault.CAAway && f.Next == "" {
+		f = f.Then("no new sessions can be opened until it is back; try again in a moment")
+	}
+	return f
 }
 
 // describe checks that the CA answered what was asked, and says what the

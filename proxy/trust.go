@@ -191,7 +191,7 @@ func (f *follower) certify(ctx context.Context, node id.NodeName) (*ssh.Certific
 // away is err, or ca_away where it is a limit of time that ran out.
 func away(err error) *fault.Error {
 	if fault.ReasonOf(err) == fault.InternalError {
-		return fault.New(fault.Unavailable, fault.CAAway, "the CA does not answer").Then("try again in a moment").Because(err)
+		return fault.New(fault.Unavailable, fault.CAAway, "the CA does not answer").Because(err)
 	}
 	return fault.Of(err)
 }
