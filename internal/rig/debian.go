@@ -47,9 +47,11 @@ func Debian(t T, release string) *Machine {
 	namespace := m.network()
 
 	script := fmt.Sprintf(bootScript, base, dir, binary, release)
-	m.init = Start(t, exec.Command(Need(t, "ip", "iproute2"), "netns", "exec", namespace,
+	init := exec.Command(Need(t, "ip", "iproute2"), "netns", "exec", namespace,
 		Need(t, "unshare", "util-linux"), "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
-		"sh", "-c", script))
+		"sh", "-c", script)
+	init.SysProcAttr = dieWithUs
+	m.init = Start(t, init)
 	t.Cleanup(m.init.Kill) // unshare ignores SIGTERM; with it goes all that runs inside
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if m.pid = child(m.init.Cmd.Process.Pid); m.pid != 0 {

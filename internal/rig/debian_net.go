@@ -39,24 +39,30 @@ func (m *Machine) Publish(addr string) string {
 }
 
 // inside calls f on a thread in the machine's network namespace. Sockets that f
-// makes stay there. The thread is not used again.
+// makes stay there; the thread comes back. It must not end instead: it may be
+// one whose death would end a process that the rig has started.
 func (m *Machine) inside(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.pid))
-		if err != nil {
-			done <- err
-			return
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.pid))
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	if err := unix.Setns(int(there.Fd()), syscall.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter network namespace: %w", err)
+	}
+	defer func() {
+		if err := unix.Setns(int(here.Fd()), syscall.CLONE_NEWNET); err != nil {
+			panic(fmt.Sprintf("a thread is lost in another network: %v", err))
 		}
-		defer ns.Close()
-		if err := unix.Setns(int(ns.Fd()), syscall.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter network namespace: %w", err)
-			return
-		}
-		done <- f()
 	}()
-	return <-done
+	return f()
 }
 
 // relay connects what l accepts with what dial gives, until the test ends.

@@ -2,7 +2,6 @@ package rig
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/pem"
 	"fmt"
 	"net"
@@ -99,6 +98,7 @@ func SSHD(t T, config SSHDConfig) *Sshd {
 	args := append(run[1:], "-D", "-f", s.path("sshd_config"), "-E", log.Name())
 	cmd := exec.Command(run[0], args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = dieWithUs
 	s.Process = Start(t, cmd)
 	t.Cleanup(s.endSessions) // runs before Start's own cleanup
 	s.await("start", func() bool { return s.answers() })
@@ -274,27 +274,6 @@ func shortType(key ssh.PublicKey) string {
 		return "rsa"
 	}
 	return "ecdsa"
-}
-
-// RootDir is an empty directory that only the test's user may write, with no
-// parent that others may: StrictModes and AuthorizedPrincipalsCommand ask for
-// that. Without root it is a temporary directory. It goes with the test.
-func RootDir(t T) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		return t.TempDir()
-	}
-	dir := filepath.Join("/var/lib/sallyport-rig", strings.ToLower(rand.Text()[:10]))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatalf("%v", err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Logf("remove %s: %v", dir, err)
-		}
-		os.Remove(filepath.Dir(dir)) // the last one goes; others are still in use
-	})
-	return dir
 }
 
 // NewKey makes an Ed25519 key, and writes it for OpenSSH's programs to path and
