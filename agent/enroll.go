@@ -59,7 +59,7 @@ func (e enrollCommand) run(ctx context.Context, env cli.Env) error {
 	if err := n.installer.Recover(ctx); err != nil {
 		return err
 	}
-	new, err := e.inspect(ctx, n, say)
+	found, err := e.inspect(ctx, n, say)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (e enrollCommand) run(ctx context.Context, env cli.Env) error {
 	known, err := loadEnrolment(n.config.Dir)
 	var blobs [][]byte
 	if err != nil || token != "" {
-		if known, blobs, err = e.enrol(ctx, n, new, token); err != nil {
+		if known, blobs, err = e.enrol(ctx, n, found, token); err != nil {
 			return err
 		}
 		if err := known.store(n); err != nil {
@@ -85,7 +85,7 @@ func (e enrollCommand) run(ctx context.Context, env cli.Env) error {
 	if blobs == nil {
 		err = a.renew(ctx)
 	} else {
-		a.want, err = a.want.certify(blobs, new.keys, time.Now())
+		a.want, err = a.want.certify(blobs, found.keys, time.Now())
 	}
 	if err != nil {
 		return err
@@ -118,48 +118,48 @@ func (e enrollCommand) tellStrict(a *agent, say func(string, ...any)) {
 
 // inspect looks at sshd. Nothing is changed.
 func (e enrollCommand) inspect(ctx context.Context, n *node, say func(string, ...any)) (newcomer, error) {
-	var new newcomer
+	var found newcomer
 	name := e.Name
 	if name == "" {
 		host, err := os.Hostname()
 		if err != nil {
-			return new, fmt.Errorf("ask for the host name: %w", err)
+			return found, fmt.Errorf("ask for the host name: %w", err)
 		}
 		name = strings.ToLower(host)
 	}
 	var err error
-	if new.name, err = id.ParseNodeName(name); err != nil {
-		return new, fault.New(fault.Invalid, fault.BadRequest, "%v", err).Then("name the node with --name")
+	if found.name, err = id.ParseNodeName(name); err != nil {
+		return found, fault.New(fault.Invalid, fault.BadRequest, "%v", err).Then("name the node with --name")
 	}
-	if new.bare, err = n.installer.Bare(ctx); err != nil {
-		return new, err
+	if found.bare, err = n.installer.Bare(ctx); err != nil {
+		return found, err
 	}
-	if lines := displaced(new.bare); len(lines) > 0 && !e.Replace {
-		return new, fault.New(fault.Conflict, fault.ConfigInvalid, "sshd has settings whose place Sallyport would take: %s", strings.Join(lines, ", ")).
+	if lines := displaced(found.bare); len(lines) > 0 && !e.Replace {
+		return found, fault.New(fault.Conflict, fault.ConfigInvalid, "sshd has settings whose place Sallyport would take: %s", strings.Join(lines, ", ")).
 			Then("remove them, or end what they do with --replace")
 	}
 	var notes []string
-	if new.keys, notes, err = hostKeys(new.bare); err != nil {
-		return new, err
+	if found.keys, notes, err = hostKeys(found.bare); err != nil {
+		return found, err
 	}
 	for _, line := range notes {
 		say("%s", line)
 	}
-	if new.addr = e.Addr; new.addr == "" {
-		new.addr = net.JoinHostPort("", new.bare.One("port"))
+	if found.addr = e.Addr; found.addr == "" {
+		found.addr = net.JoinHostPort("", found.bare.One("port"))
 	}
 	if err := n.program.Probe(ctx, nil); err != nil {
-		return new, fault.New(fault.Unavailable, fault.NodeAway, "sshd does not answer on this machine").
+		return found, fault.New(fault.Unavailable, fault.NodeAway, "sshd does not answer on this machine").
 			Then("start it, or say with listen: in %s where it answers", e.Config).Because(err)
 	}
-	return new, nil
+	return found, nil
 }
 
 // enrol uses the token up.
-func (e enrollCommand) enrol(ctx context.Context, n *node, new newcomer, token string) (enrolment, [][]byte, error) {
+func (e enrollCommand) enrol(ctx context.Context, n *node, found newcomer, token string) (enrolment, [][]byte, error) {
 	if e.CA == "" || token == "" {
 		return enrolment{}, nil, fault.New(fault.Invalid, fault.BadRequest, "enrolling takes --ca and a join token").
-			Then("on an admin's machine: sallyport token create --name %s; here: sallyport agent enroll --ca URL --token-file FILE", new.name)
+			Then("on an admin's machine: sallyport token create --name %s; here: sallyport agent enroll --ca URL --token-file FILE", found.name)
 	}
 	people, err := wire.NewClient(e.CA)
 	if err != nil {
@@ -176,9 +176,9 @@ func (e enrollCommand) enrol(ctx context.Context, n *node, new newcomer, token s
 		return enrolment{}, nil, err
 	}
 	request := wire.EnrollRequest{
-		Token: token, Part: wire.PartAgent, Name: string(new.name), Addr: new.addr, Names: e.Alias, Rejoin: rejoin,
+		Token: token, Part: wire.PartAgent, Name: string(found.name), Addr: found.addr, Names: e.Alias, Rejoin: rejoin,
 	}
-	for _, key := range new.keys {
+	for _, key := range found.keys {
 		request.HostKeys = append(request.HostKeys, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))))
 	}
 	var answer wire.EnrollResponse
@@ -192,7 +192,7 @@ func (e enrollCommand) enrol(ctx context.Context, n *node, new newcomer, token s
 	for _, c := range answer.Certificates {
 		blobs = append(blobs, c.Certificate)
 	}
-	return enrolment{CA: people.URL(), Door: discovery.Parts, Node: answer.Node, Name: new.name, Labels: answer.Labels}, blobs, nil
+	return enrolment{CA: people.URL(), Door: discovery.Parts, Node: answer.Node, Name: found.name, Labels: answer.Labels}, blobs, nil
 }
 
 func inBrackets(s string) string {

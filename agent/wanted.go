@@ -21,12 +21,12 @@ import (
 
 // Limits of what a CA may say.
 const (
-	maxCAs      = 8
-	maxProxies  = 1000
-	maxSource   = 8 << 20 // bytes of a stored wanted
-	sourceFmt   = 1
-	strictWaits = "strict mode waits for a login through a proxy to work"
+	maxCAs     = 8
+	maxProxies = 1000
 )
+
+// strictWaits is what people are told meanwhile.
+const strictWaits = "strict mode waits for a login through a proxy to work"
 
 // wanted is what this node should look like: the last state of the CA that was
 // accepted, and the host certificates. The zero value is nothing.
@@ -194,6 +194,11 @@ func (w wanted) exempt(bare sshdconf.Effective) []string {
 	return list
 }
 
+const (
+	sourceFormat = 1
+	maxSource    = 8 << 20 // bytes
+)
+
 // stored is how wanted is kept with the files that were made from it, so that
 // an agent that starts while the CA is away knows what it wants.
 type stored struct {
@@ -203,7 +208,7 @@ type stored struct {
 }
 
 func (w wanted) source() ([]byte, error) {
-	s := stored{Format: sourceFmt, State: w.state}
+	s := stored{Format: sourceFormat, State: w.state}
 	for _, c := range w.certificates {
 		s.Certificates = append(s.Certificates, c.Marshal())
 	}
@@ -220,7 +225,7 @@ func restore(source []byte, node id.Node) (wanted, error) {
 	if err := wire.Decode(strings.NewReader(string(source)), maxSource, &s); err != nil {
 		return wanted{}, err
 	}
-	if s.Format != sourceFmt {
+	if s.Format != sourceFormat {
 		return wanted{}, fmt.Errorf("read stored state: format %d", s.Format)
 	}
 	w, err := wanted{}.accept(s.State, node)
