@@ -59,6 +59,7 @@ func (s *Server) open(ctx context.Context, who caller, a arrival) *opening {
 // openSession is one straight procedure. Each step undoes what came before when
 // it fails.
 func (s *Server) openSession(ctx context.Context, who caller, a arrival) (*session, error) {
+	start := time.Now()
 	// 1. May there be new sessions?
 	if who.target.fault != nil {
 		return nil, who.target.fault
@@ -90,6 +91,7 @@ func (s *Server) openSession(ctx context.Context, who caller, a arrival) (*sessi
 		return nil, err
 	}
 	x := &session{id: granted.Session, grant: granted.Grant, target: granted.Target, began: s.now()}
+	decided := time.Since(start)
 	login, meta, err := s.describe(granted, who, a, key)
 	if err != nil {
 		s.ends.add(x.id, wire.EndRequest{End: string(fault.ReasonOf(err))})
@@ -109,7 +111,8 @@ func (s *Server) openSession(ctx context.Context, who caller, a arrival) (*sessi
 	opened = true
 	s.register.add(x.id)
 	s.log.Info("session", "session", x.id, "identity", granted.Identity, "login", who.target.login, "node", x.target.Name,
-		"client", a.client, "way", who.target.way, "role", granted.Grant.Names()[0])
+		"client", a.client, "way", who.target.way, "role", granted.Grant.Names()[0],
+		"ca_took", decided.Round(time.Microsecond), "node_took", (time.Since(start) - decided).Round(time.Microsecond))
 	return x, nil
 }
 
