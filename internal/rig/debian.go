@@ -81,8 +81,8 @@ const bootScript = `set -e
 base=%[1]s dir=%[2]s binary=%[3]s
 mkdir $dir/memory $dir/root
 mount -t tmpfs -o mode=0755 machine $dir/memory
-mkdir $dir/memory/upper $dir/memory/work
-mount -t overlay -o lowerdir=$base,upperdir=$dir/memory/upper,workdir=$dir/memory/work machine $dir/root
+mkdir $dir/memory/upper $dir/memory/scratch
+mount -t overlay -o lowerdir=$base,upperdir=$dir/memory/upper,workdir=$dir/memory/scratch machine $dir/root
 cd $dir/root
 mount -t proc proc proc
 mount -t tmpfs -o mode=0755 run run
