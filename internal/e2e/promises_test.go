@@ -11,9 +11,9 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/rig"
 )
 
-// TestPromise2_ASessionCertificateOpensNothingElse is in proxy and cert, where
-// the certificate can be held; here is what an attacker with a login certificate
-// tries from outside.
+// TestPromise2_NobodyReachesANodePastTheProxy is what an attacker with a login
+// certificate tries from outside. What a session certificate opens is tested in
+// proxy and internal/cert, where one can be held.
 func TestPromise2_NobodyReachesANodePastTheProxy(t *testing.T) {
 	key, certificate := credentials()
 	host, port, _ := strings.Cut(web.Addr, ":")

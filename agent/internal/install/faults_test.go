@@ -93,11 +93,11 @@ func (b *bench) faulty(at int, kind faultKind) (*install.Installer, *faulty) {
 	return in, f
 }
 
-// TestTheAgentNeverLocksTheOperatorsOut is promise 6 of DESIGN, section 7. Each
+// TestPromise6_TheAgentNeverLocksTheOperatorsOut is promise 6 of DESIGN, section 7. Each
 // step of an installation fails, fails after it was done, and is where the
 // process is killed. After each: the configuration is valid, sshd runs on it,
 // and every login that worked works; and a run without faults then succeeds.
-func TestTheAgentNeverLocksTheOperatorsOut(t *testing.T) {
+func TestPromise6_TheAgentNeverLocksTheOperatorsOut(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		first bool // nothing of ours is installed before
