@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net"
 	"sync"
 	"time"
 
@@ -214,25 +213,3 @@ func turnAway(ch ssh.Channel, requests <-chan *ssh.Request, f *fault.Error) {
 
 // end ends the connection; a session on it is told f before, by itself.
 func (c *conn) end() { c.ssh.Close() }
-
-// farewellTime is how long a client that was told to go may stay.
-const farewellTime = 5 * time.Second
-
-// farewell tells text to a client that has been greeted and with which no key
-// was exchanged, and closes. Not before the client does, for a moment, and
-// without closing our half first: whoever finds the connection closed while it
-// still wants to write (ssh sends its own half of the key exchange, through the
-// pipe of a ProxyCommand even) complains of that and never reads the text.
-func farewell(nc net.Conn, reason uint32, text string) {
-	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(farewellTime))
-	if sshwire.Disconnect(nc, reason, text) != nil {
-		return
-	}
-	var sink [512]byte
-	for range 64 {
-		if _, err := nc.Read(sink[:]); err != nil {
-			return
-		}
-	}
-}

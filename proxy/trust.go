@@ -104,22 +104,23 @@ func parseKeys(lines []string) ([]ssh.PublicKey, error) {
 func (f *follower) run(ctx context.Context) {
 	wait := retryMin
 	for ctx.Err() == nil {
+		asked := time.Now()
 		err := f.poll(ctx, pollWait)
 		if err == nil {
 			err = f.renew(ctx)
 		}
-		if err == nil {
+		rest := retryMin - time.Since(asked) // a CA that does not wait is not asked without pause
+		switch {
+		case err == nil:
 			wait = retryMin
-			continue
-		}
-		if ctx.Err() == nil {
+		case ctx.Err() == nil:
 			f.log.Warn("the CA cannot be followed", "err", err, "retry", wait)
+			rest, wait = wait, min(2*wait, retryMax)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait):
+		case <-time.After(max(rest, 0)):
 		}
-		wait = min(2*wait, retryMax)
 	}
 }
 

@@ -1,9 +1,6 @@
 package proxy
 
 import (
-	"errors"
-	"net/netip"
-	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -11,32 +8,9 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
-	"github.com/sallyport-ssh/sallyport/internal/wire"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/sshwire"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/voice"
 )
-
-// arrival is what is known of a connection before SSH begins. Nothing of it is
-// proven but the address, and, inside another connection, outer.
-type arrival struct {
-	client netip.AddrPort
-	way    wire.Way    // connect and jump name the node; "" leaves it to the user name
-	node   id.NodeName // with way
-	login  id.Login    // connect: announced; the user name counts and must be the same
-	ticket []byte      // connect: for the CA
-
-	announced id.Identity // connect: whose certificate the preamble showed
-	outer     id.Identity // jump: who proved to be there around this connection
-	host      []ssh.Signer
-}
-
-// target is what an authenticated connection wants.
-type target struct {
-	way   wire.Way // WayMenu: nothing is named, so a menu, or the outside of a jump
-	login id.Login
-	node  id.NodeName
-	fault *fault.Error // the name cannot be understood; told on the first channel
-}
 
 // caller is who is connected, proven.
 type caller struct {
@@ -128,35 +102,4 @@ func (l *login) refuse(err error) error {
 		f = f.Then("run: sallyport login")
 	}
 	return &ssh.BannerError{Err: f, Message: voice.Line(f) + "\r\n"}
-}
-
-// target reads what the connection wants from its user name and from how it
-// came.
-func (a arrival) target(user string) target {
-	malformed := func(err error) target {
-		return target{fault: fault.New(fault.Denied, fault.BadRequest, "%v", err).Then("it looks like this: ssh login@node")}
-	}
-	if a.way != "" {
-		login, err := id.ParseLogin(user)
-		if err == nil && a.login != "" && a.login != login {
-			err = errors.New("the connection was announced for the login " + string(a.login))
-		}
-		if err != nil {
-			return malformed(err)
-		}
-		return target{way: a.way, login: login, node: a.node}
-	}
-	at := strings.LastIndexByte(user, '@')
-	if at < 0 {
-		return target{way: wire.WayMenu}
-	}
-	login, err := id.ParseLogin(user[:at])
-	if err != nil {
-		return malformed(err)
-	}
-	node, err := id.ParseNodeName(strings.ToLower(user[at+1:]))
-	if err != nil {
-		return malformed(err)
-	}
-	return target{way: wire.WayName, login: login, node: node}
 }
