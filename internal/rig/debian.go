@@ -44,13 +44,12 @@ func Debian(t T, release string) *Machine {
 	}
 	base, binary, dir := debianBase(t, release), Binary(t), RootDir(t)
 	m := &Machine{Release: release, Login: baseLogin, t: t}
-	namespace := m.network()
+	namespace := m.network(dir)
 
 	script := fmt.Sprintf(bootScript, base, dir, binary, release)
 	init := exec.Command(Need(t, "ip", "iproute2"), "netns", "exec", namespace,
 		Need(t, "unshare", "util-linux"), "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
 		"sh", "-c", script)
-	init.SysProcAttr = dieWithUs
 	m.init = Start(t, init)
 	t.Cleanup(m.init.Kill) // unshare ignores SIGTERM; with it goes all that runs inside
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -145,7 +144,7 @@ func (m *Machine) Log() string {
 
 // network makes the machine's network namespace, wired to this side by a pair
 // of addresses from the range for tests (RFC 2544: 198.18.0.0/15).
-func (m *Machine) network() string {
+func (m *Machine) network(dir string) string {
 	m.t.Helper()
 	ip := func(args ...string) error {
 		out, err := exec.Command(Need(m.t, "ip", "iproute2"), args...).CombinedOutput()
@@ -154,8 +153,8 @@ func (m *Machine) network() string {
 		}
 		return nil
 	}
-	tag := filepath.Base(RootDir(m.t))[:8]
-	namespace, here, there := "sallyport-"+tag, "sp"+tag+"h", "sp"+tag+"n"
+	tag := filepath.Base(dir)
+	namespace, here, there := networkName(dir), "sp"+tag+"h", "sp"+tag+"n" // 15 bytes at most
 	if err := ip("netns", "add", namespace); err != nil {
 		m.t.Fatalf("%v", err)
 	}

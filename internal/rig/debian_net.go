@@ -39,8 +39,7 @@ func (m *Machine) Publish(addr string) string {
 }
 
 // inside calls f on a thread in the machine's network namespace. Sockets that f
-// makes stay there; the thread comes back. It must not end instead: it may be
-// one whose death would end a process that the rig has started.
+// makes stay there; the thread comes back.
 func (m *Machine) inside(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

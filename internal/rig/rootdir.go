@@ -2,7 +2,9 @@ package rig
 
 import (
 	"crypto/rand"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -10,10 +12,6 @@ import (
 
 // rootDirs is where directories of RootDir are made.
 const rootDirs = "/var/lib/sallyport-rig"
-
-// dieWithUs ends a process when the test that started it is killed and cleans
-// nothing up, as a test does that runs out of time.
-var dieWithUs = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 
 // RootDir is an empty directory that only the test's user may write, with no
 // parent that others may: StrictModes and AuthorizedPrincipalsCommand ask for
@@ -50,7 +48,10 @@ func RootDir(t T) string {
 	return dir
 }
 
-// sweep removes directories whose owner has died: the kernel gave its lock back.
+// sweep removes directories whose owner was killed, as a test is that runs out
+// of time, with the programs that still run on them. The kernel gave the owner's
+// lock back. (PR_SET_PDEATHSIG does not do for this: it follows the thread that
+// started a program, and Go's threads come and go.)
 func sweep() {
 	owners, _ := filepath.Glob(filepath.Join(rootDirs, "*.owner"))
 	for _, path := range owners {
@@ -62,9 +63,18 @@ func sweep() {
 		// directory is not there yet, either.
 		dir := strings.TrimSuffix(path, ".owner")
 		if _, err := os.Stat(dir); err == nil && syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			for _, pid := range processes() {
+				if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(line), dir+"/") {
+					syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
+			exec.Command("ip", "netns", "del", networkName(dir)).Run() // few have one
 			os.RemoveAll(dir)
 			os.Remove(path)
 		}
 		f.Close()
 	}
 }
+
+// networkName is of the network namespace that belongs to a directory.
+func networkName(dir string) string { return "sallyport-" + filepath.Base(dir) }

@@ -12,9 +12,9 @@ import (
 
 const killedEnv = "SALLYPORT_RIG_KILLED"
 
-// TestAKilledTestLeavesNoSshdAndItsDirectoryGoesWithTheNext kills a child that
+// TestWhatAKilledTestLeftGoesWithTheNext kills a child that
 // is this very test.
-func TestAKilledTestLeavesNoSshdAndItsDirectoryGoesWithTheNext(t *testing.T) {
+func TestWhatAKilledTestLeftGoesWithTheNext(t *testing.T) {
 	if os.Getenv(killedEnv) != "" {
 		s := SSHD(t, SSHDConfig{})
 		fmt.Printf("\nleft %d %s\n", s.Process.Cmd.Process.Pid, s.Dir)
@@ -24,7 +24,7 @@ func TestAKilledTestLeavesNoSshdAndItsDirectoryGoesWithTheNext(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("without root it is the system that keeps temporary directories")
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestAKilledTestLeaves", "-test.count=1")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestWhatAKilledTestLeft", "-test.count=1")
 	cmd.Env = append(os.Environ(), killedEnv+"=1")
 	out, _ := cmd.CombinedOutput()
 	var pid int
@@ -33,14 +33,11 @@ func TestAKilledTestLeavesNoSshdAndItsDirectoryGoesWithTheNext(t *testing.T) {
 	if _, err := fmt.Sscan(left, &pid, &dir); !ok || err != nil {
 		t.Fatalf("the child says %q", out)
 	}
+	RootDir(t)
 	Eventually(t, 5*time.Second, "its sshd ends", func() bool {
 		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // empty for the dead
 		return !strings.Contains(string(name), dir)
 	})
-	if _, err := os.Stat(dir); err != nil {
-		t.Fatalf("%s is gone already: %v", dir, err)
-	}
-	RootDir(t)
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("%s is still there", dir)
 	}

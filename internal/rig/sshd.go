@@ -98,7 +98,6 @@ func SSHD(t T, config SSHDConfig) *Sshd {
 	args := append(run[1:], "-D", "-f", s.path("sshd_config"), "-E", log.Name())
 	cmd := exec.Command(run[0], args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = dieWithUs
 	s.Process = Start(t, cmd)
 	t.Cleanup(s.endSessions) // runs before Start's own cleanup
 	s.await("start", func() bool { return s.answers() })
@@ -153,7 +152,7 @@ func (s *Sshd) await(what string, ok func() bool) {
 	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		select {
 		case <-s.Process.Done():
-			s.t.Fatalf("sshd did not %s: %s", what, s.Log())
+			s.t.Fatalf("sshd did not %s: %v: %s", what, s.Process.Cmd.ProcessState, s.Log())
 		default:
 		}
 		if time.Now().After(deadline) {

@@ -136,6 +136,11 @@ func (e *accountFile) String() string { return strings.Join(e.lines, "\n") + "\n
 // endSessions kills what the sessions of this sshd left running. They are told
 // by the mount namespace that nothing else shares, or else by their ancestors.
 func (s *Sshd) endSessions() {
+	// Held open, the namespace keeps its number: a free one is soon another
+	// sshd's.
+	if held, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", s.Process.Cmd.Process.Pid)); err == nil {
+		defer held.Close()
+	}
 	own, mine := namespace(s.Process.Cmd.Process.Pid), namespace(os.Getpid())
 	kin := descendants(s.Process.Cmd.Process.Pid)
 	s.Process.Cmd.Process.Signal(syscall.SIGTERM)
