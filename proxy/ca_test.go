@@ -18,6 +18,7 @@ import (
 )
 
 func TestWhenTheCAIsAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	where := w.web.Login + "@web-1"
 	c, err := w.you.dial(where)
@@ -75,6 +76,7 @@ func TestWhenTheCAIsAway(t *testing.T) {
 }
 
 func TestEndsAreToldAfterTheCACameBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	where := w.web.Login + "@web-1"
 	cmd := w.you.command(where, "cat")

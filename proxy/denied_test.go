@@ -15,6 +15,7 @@ import (
 )
 
 func TestADenialArrivesInSSHsOwnOutput(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const said = "sallyport: denied: no role gives you root on web-1\n  You have there: deploy (web-deploy).\n"
 	for _, test := range []struct {
@@ -75,6 +76,7 @@ func TestADenialArrivesInSSHsOwnOutput(t *testing.T) {
 }
 
 func TestNamesThatCannotBeUnderstood(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, test := range []struct{ user, says string }{
 		{"deploy@web-9", "denied: there is no node \"web-9\" here"},
@@ -117,6 +119,7 @@ func (w *world) grant(channels ...policy.Channel) string {
 }
 
 func TestWhatTheGrantDoesNotAllow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, test := range []struct {
 		name    string
@@ -229,6 +232,7 @@ func TestX11IsRefusedWithAReason(t *testing.T) {
 }
 
 func TestTimeIsUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	where := w.web.Login + "@web-1"
 	t.Run("of the whole connection", func(t *testing.T) {

@@ -220,6 +220,7 @@ func TestPromise2_ASessionCertificateOpensNothingElse(t *testing.T) {
 }
 
 func TestDraining(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	where := w.web.Login + "@web-1"
 	// start runs a script that begins with echo begun.

@@ -28,6 +28,7 @@ func random(n int) []byte {
 }
 
 func TestACommandIsTheSameAsDirect(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	where := w.web.Login + "@web-1"
 	for _, test := range []struct {
@@ -104,6 +105,7 @@ func TestALargeOutputArrivesWhole(t *testing.T) {
 }
 
 func TestFilesAreCopied(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home := w.web.Home(w.web.Login)
 	data := random(3 << 20)
@@ -308,6 +310,7 @@ func TestControlMaster(t *testing.T) {
 }
 
 func TestForwards(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	where := w.web.Login + "@web-1"
 	echo := echoServer(t)

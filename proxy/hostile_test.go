@@ -166,6 +166,7 @@ func TestANodeGetsNothingThatNobodyAskedFor(t *testing.T) {
 }
 
 func TestWhatANodeSendsLastArrives(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	data := random(1 << 20)
 	w.hostileNode("odd-1", func(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestSilentClientsAreLimited(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) {
 		c.Limits = Limits{Unauthenticated: 5, PerAddress: 3, LoginTime: config.Duration(5 * time.Second)}
 	})
@@ -55,6 +56,7 @@ func TestSilentClientsAreLimited(t *testing.T) {
 }
 
 func TestSlowClientsHaveALimit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Limits.LoginTime = config.Duration(5 * time.Second) })
 	for _, test := range []struct{ name, sends string }{
 		{"half an identification", "SSH-2.0-Open"},
@@ -79,6 +81,7 @@ func TestSlowClientsHaveALimit(t *testing.T) {
 }
 
 func TestGarbage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	// A real client's first flight, to be bent.
 	hello := "SSH-2.0-OpenSSH_9.2\r\n"
@@ -238,6 +241,7 @@ func TestAChannelThatIsNeverRead(t *testing.T) {
 }
 
 func TestTooManyChannels(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c, err := w.you.dial(w.web.Login + "@web-1")
 	if err != nil {

@@ -39,6 +39,7 @@ func TestAPinnedNode(t *testing.T) {
 }
 
 func TestANodeThatIsNotItself(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	where := w.web.Login + "@web-1"
 	genuine := w.nodes["web-1"]
@@ -136,6 +137,7 @@ func TestANodeThatIsAway(t *testing.T) {
 }
 
 func TestANodeThatDoesNotTakeTheCertificate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	where := w.web.Login + "@web-1"
 	for _, test := range []struct {

@@ -69,9 +69,9 @@ func newWorld(t *testing.T, setups ...setup) *world {
 	w.you = w.person("you@example.com", nil)
 	t.Cleanup(func() {
 		w.end()
-		if t.Failed() && testing.Verbose() {
+		if t.Failed() {
 			t.Logf("the proxy's log:\n%s", w.log)
-			t.Logf("sshd's log:\n%s", w.web.Log())
+			t.Logf("the end of sshd's log:\n%s", tail(w.web.Log(), 40))
 		}
 	})
 	return w
@@ -289,4 +289,10 @@ func allocated() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// tail is the last n lines of s.
+func tail(s string, n int) string {
+	lines := strings.Split(s, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

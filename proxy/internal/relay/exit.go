@@ -89,6 +89,8 @@ func (s *session) rests() bool {
 // sendRefusal sends the exit status of a refusal, in place of any that the
 // program had.
 func (s *session) sendRefusal() {
+	s.sending.Lock()
+	defer s.sending.Unlock()
 	s.mu.Lock()
 	sent := s.exited
 	s.exit, s.exited = nil, true

@@ -39,11 +39,14 @@ func (s *session) say(text string) {
 }
 
 // dismiss ends the session channel in the proxy's own name: a text, an exit
-// status, the close.
+// status, the close. Of several that come at once, a channel's limit of time and
+// its connection's, the first is told, and all return when it was.
 func (s *session) dismiss(f *fault.Error) {
-	s.say(voice.Text(f, s.isRaw()))
-	s.sendRefusal()
-	s.down.Close()
+	s.dismissed.Do(func() {
+		s.say(voice.Text(f, s.isRaw()))
+		s.sendRefusal()
+		s.down.Close()
+	})
 }
 
 func (s *session) isRaw() bool {

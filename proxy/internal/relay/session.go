@@ -38,6 +38,8 @@ type session struct {
 	over   chan struct{}
 	end    sync.Once // of what the client is sent
 
+	dismissed sync.Once
+
 	sending sync.Mutex // held while an exit status is sent; before mu
 
 	mu     sync.Mutex
