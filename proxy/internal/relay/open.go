@@ -222,6 +222,6 @@ func (l *Link) refuseAll(n uint32, from recording.Side, requests <-chan *ssh.Req
 
 // quiet are requests that are answered or passed on without a record; see the
 // package comment.
-var quiet = []string{"keepalive@openssh.com", "keepalive@openssh.org", "winadj@putty.projects.tartarus.org"}
+var quiet = []string{"keepalive@openssh.com", "keepalive@libssh2.org", "keepalive@jcraft.com", "winadj@putty.projects.tartarus.org"}
 
 func isQuiet(kind string) bool { return slices.Contains(quiet, kind) }
