@@ -128,6 +128,7 @@ func TestPromise3_NothingIsDeliveredThatIsNotRecorded(t *testing.T) {
 		if err := s.Start("stty raw -echo; echo ready; tee " + received); err != nil {
 			t.Fatal(err)
 		}
+		rig.Eventually(t, 20*time.Second, "the program runs", func() bool { return strings.Contains(out.String(), "ready") })
 		go func() {
 			for i := 0; ; i++ {
 				if _, err := fmt.Fprintf(in, "line %d of the input\n", i); err != nil {
