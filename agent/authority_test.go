@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +41,7 @@ const (
 type authority struct {
 	t                       *testing.T
 	people, parts           *httptest.Server
+	away                    atomic.Bool
 	identity                wire.Identity
 	userCA, sessionCA, host ssh.Signer
 
@@ -78,8 +81,11 @@ func newAuthority(t *testing.T) *authority {
 	})
 	a.people = httptest.NewServer(people)
 	t.Cleanup(a.people.Close)
-	a.open("127.0.0.1:0")
-	t.Cleanup(func() { a.close() })
+	a.open()
+	t.Cleanup(func() {
+		a.parts.CloseClientConnections()
+		a.parts.Close()
+	})
 	return a
 }
 
@@ -87,8 +93,8 @@ func line(key ssh.Signer) string {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))
 }
 
-// open serves the parts' door, at first or again at the same address.
-func (a *authority) open(addr string) {
+// open serves the parts' door.
+func (a *authority) open() {
 	a.t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+wire.PathEnroll, a.enroll)
@@ -96,25 +102,38 @@ func (a *authority) open(addr string) {
 	mux.HandleFunc("POST "+wire.PathAgentRenew, a.renew)
 	mux.HandleFunc("POST "+wire.PathAgentReport, a.report)
 	a.parts = httptest.NewUnstartedServer(mux)
-	if addr != "127.0.0.1:0" {
-		a.parts.Listener.Close()
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			a.t.Fatal(err)
-		}
-		a.parts.Listener = l
-	}
-	a.parts.TLS = wire.PartsTLS(a.identity)
+	a.parts.Listener = &gate{a.parts.Listener, &a.away}
+	a.parts.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return wire.PartsTLS(a.identity), nil
+	}}
 	a.parts.StartTLS()
 }
 
-// close takes the door away, with its long polls.
-func (a *authority) close() string {
-	addr := a.parts.Listener.Addr().String()
-	a.parts.CloseClientConnections()
-	a.parts.Close()
-	return addr
+// gate keeps its address while nobody is at home.
+type gate struct {
+	net.Listener
+	away *atomic.Bool
 }
+
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		conn, err := g.Listener.Accept()
+		if err != nil || !g.away.Load() {
+			return conn, err
+		}
+		conn.Close()
+	}
+}
+
+// leave takes the door away, with its long polls; back opens it again.
+func (a *authority) leave() {
+	a.away.Store(true)
+	a.parts.CloseClientConnections()
+}
+
+func (a *authority) back() { a.away.Store(false) }
 
 // change alters the state and wakes who waits for it.
 func (a *authority) change(f func(*wire.AgentState)) {
@@ -343,7 +362,18 @@ func (h *host) session(node id.Node, serial uint64) ssh.Signer {
 	return signer
 }
 
-func (h *host) dial(signer ssh.Signer) (*ssh.Certificate, error) {
+// dial logs in, and again where a connection was cut off: sshd that reloads does
+// that to those which are not logged in yet.
+func (h *host) dial(signer ssh.Signer) (shown *ssh.Certificate, err error) {
+	h.t.Helper()
+	rig.Eventually(h.t, 20*time.Second, "sshd says yes or no", func() bool {
+		shown, err = h.dialOnce(signer)
+		return err == nil || strings.Contains(err.Error(), "unable to authenticate")
+	})
+	return shown, err
+}
+
+func (h *host) dialOnce(signer ssh.Signer) (*ssh.Certificate, error) {
 	var shown *ssh.Certificate
 	c, err := ssh.Dial("tcp", h.Addr, &ssh.ClientConfig{
 		User: h.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, Timeout: 10 * time.Second,

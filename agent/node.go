@@ -104,10 +104,13 @@ func (n *node) locked() bool {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
 }
 
-// close gives the lock back.
+// close gives the lock back, also where a child process has a copy of it that it
+// has not closed yet.
 func (n *node) close() {
 	if n.lock != nil {
+		syscall.Flock(int(n.lock.Fd()), syscall.LOCK_UN)
 		n.lock.Close()
+		n.lock = nil
 	}
 }
 

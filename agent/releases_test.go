@@ -157,13 +157,19 @@ func (n *member) checkMemory() {
 	}
 }
 
-func (n *member) opens() error {
-	c, err := ssh.Dial("tcp", n.addr, &ssh.ClientConfig{
-		User: n.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(n.own)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 10 * time.Second,
+// opens tries the account's own key, and again where the connection was cut off.
+func (n *member) opens() (err error) {
+	n.t.Helper()
+	rig.Eventually(n.t, 20*time.Second, "sshd says yes or no", func() bool {
+		var c *ssh.Client
+		c, err = ssh.Dial("tcp", n.addr, &ssh.ClientConfig{
+			User: n.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(n.own)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 10 * time.Second,
+		})
+		if err == nil {
+			c.Close()
+		}
+		return err == nil || strings.Contains(err.Error(), "unable to authenticate")
 	})
-	if err == nil {
-		c.Close()
-	}
 	return err
 }
 

@@ -190,7 +190,7 @@ func TestHostCertificatesAreRenewedWhenHalfOfTheirLifeIsOver(t *testing.T) {
 func TestTheAgentKeepsEverythingWhileTheCAIsAway(t *testing.T) {
 	h := newHost(t, newAuthority(t), rig.SSHDConfig{})
 	h.mustEnrol()
-	addr := h.close()
+	h.leave()
 	h.run("") // from what is stored
 	h.mustOpen("a session certificate", h.session(nodeID, 5))
 	rig.Eventually(t, 10*time.Second, "the agent has noticed", func() bool {
@@ -199,7 +199,7 @@ func TestTheAgentKeepsEverythingWhileTheCAIsAway(t *testing.T) {
 	h.stop()
 	h.run("")
 	h.mustOpen("a session certificate", h.session(nodeID, 5))
-	h.open(addr)
+	h.back()
 	h.change(func(s *wire.AgentState) { s.Proven = true })
 	h.eventually("version 2", func(r wire.AgentReport) bool { return r.Version == 2 })
 }
@@ -207,14 +207,14 @@ func TestTheAgentKeepsEverythingWhileTheCAIsAway(t *testing.T) {
 func TestAServerWithAnotherKeyIsNotTheCA(t *testing.T) {
 	h := newHost(t, newAuthority(t), rig.SSHDConfig{})
 	h.mustEnrol()
-	addr := h.close()
-	var err error
-	if h.identity, err = wire.NewIdentity(); err != nil {
+	other, err := wire.NewIdentity()
+	if err != nil {
 		t.Fatal(err)
 	}
-	h.state.Strict, h.state.Proven = true, true
-	h.state.Version = 9
-	h.open(addr)
+	h.mu.Lock()
+	h.identity = other
+	h.mu.Unlock()
+	h.change(func(s *wire.AgentState) { s.Strict, s.Proven = true, true })
 	h.run("")
 	rig.Eventually(t, 10*time.Second, "the agent has noticed", func() bool {
 		return strings.Contains(h.log.String(), "is not the CA that this part was enrolled with")

@@ -60,10 +60,14 @@ func survey(ctx context.Context, n *node) (standing, error) {
 		s.Problems = append(s.Problems, "what was stored cannot be read: "+fault.Of(err).Text)
 	}
 	s.Version, s.Strict = a.want.state.Version, a.want.state.Strict
-	if !n.installer.Settled() {
-		s.Problems = append(s.Problems, "an installation is under way, or was not finished")
-	} else if s.StrictOn, err = n.strict(ctx); err != nil {
+	if s.StrictOn, err = n.strict(ctx); err != nil {
 		return s, err
+	}
+	// Asked last: what sshd said of files that are just being installed is not
+	// yet so.
+	if !n.installer.Settled() {
+		s.StrictOn = false
+		s.Problems = append(s.Problems, "an installation is under way, or was not finished")
 	}
 	for _, c := range a.want.certificates {
 		s.Keys = append(s.Keys, c.Key.Type())

@@ -118,29 +118,31 @@ func (b *bench) session(login string, node id.Node, serial uint64) ssh.Signer {
 	return signer
 }
 
-// opens says whether signer gets in, retrying what MaxStartups or a reload in
-// this very moment may have cut off.
+// opens says whether signer gets in, and tries again where the connection was cut
+// off, as a reload does with those that are not logged in yet.
 func (b *bench) opens(signer ssh.Signer) (ok bool, err error) {
-	for range 20 {
-		var conn net.Conn
-		if conn, err = net.DialTimeout("tcp", b.Addr, time.Second); err == nil {
-			conn.SetDeadline(time.Now().Add(5 * time.Second))
-			var c ssh.Conn
-			c, _, _, err = ssh.NewClientConn(conn, b.Addr, &ssh.ClientConfig{
-				User: b.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-			})
-			if err == nil {
-				c.Close()
-				return true, nil
-			}
-			conn.Close()
-			if strings.Contains(err.Error(), "unable to authenticate") {
-				return false, err
-			}
-		}
-		time.Sleep(50 * time.Millisecond)
+	b.t.Helper()
+	rig.Eventually(b.t, 20*time.Second, "sshd says yes or no", func() bool {
+		ok, err = b.opensNow(signer)
+		return ok || err != nil && strings.Contains(err.Error(), "unable to authenticate")
+	})
+	return ok, err
+}
+
+func (b *bench) opensNow(signer ssh.Signer) (bool, error) {
+	conn, err := net.DialTimeout("tcp", b.Addr, time.Second)
+	if err != nil {
+		return false, err
 	}
-	return false, err
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	c, _, _, err := ssh.NewClientConn(conn, b.Addr, &ssh.ClientConfig{
+		User: b.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		return false, err
+	}
+	return true, c.Close()
 }
 
 func (b *bench) mustOpen(what string, signer ssh.Signer) {
