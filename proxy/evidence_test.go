@@ -78,6 +78,11 @@ func (w *world) process(env ...string) *rig.Process {
 	cmd := exec.Command(self, "--config", path, "run")
 	cmd.Env = append(os.Environ(), append(env, "SALLYPORT_TEST_PROXY=1")...)
 	p := rig.Start(w.t, cmd)
+	w.t.Cleanup(func() {
+		if w.t.Failed() {
+			w.t.Logf("the log of the proxy's own process:\n%s", p.Log)
+		}
+	})
 	rig.Eventually(w.t, 10*time.Second, "the proxy serves", func() bool {
 		c, err := net.Dial("tcp", w.addr)
 		if err == nil {
@@ -140,7 +145,9 @@ func TestPromise3_NothingIsDeliveredThatIsNotRecorded(t *testing.T) {
 			select {
 			case <-out.more:
 			case <-time.After(20 * time.Second):
-				t.Fatal("nothing came")
+				p.Cmd.Process.Signal(syscall.SIGQUIT) // its goroutines stand in its log
+				<-p.Done()
+				t.Fatalf("nothing came after %d bytes", len(out.String()))
 			}
 		}
 		p.Kill()
