@@ -135,8 +135,11 @@ func TestSshfsMounts(t *testing.T) {
 	dir := t.TempDir()
 	p := rig.Start(t, ann.Command(sshfs, "-f", "-o", "ssh_command="+strings.ReplaceAll(ways()[0].remoteShell(), ",", `\,`), "web-1:", dir))
 	rig.Eventually(t, 15e9, "the mount is there", func() bool {
-		return os.WriteFile(filepath.Join(dir, "by-sshfs"), []byte("works"), 0o600) == nil && exec.Command("mountpoint", "-q", dir).Run() == nil
+		return exec.Command("mountpoint", "-q", dir).Run() == nil // before it, a file would be this machine's
 	})
+	if err := os.WriteFile(filepath.Join(dir, "by-sshfs"), []byte("works"), 0o600); err != nil {
+		t.Error(err)
+	}
 	exec.Command("fusermount3", "-u", dir).Run()
 	p.Stop(5e9)
 	same(t, filepath.Join(web.Home(web.Login), "by-sshfs"), []byte("works"))
