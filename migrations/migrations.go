@@ -9,9 +9,12 @@
 //	{{.Bytes}}    BLOB                BYTEA
 //	{{.Strict}}   STRICT
 //	{{.Keyed}}    STRICT, WITHOUT ROWID
+//	{{.NoBytes}}  x''                 ''
 //
 // and {{refuse table event condition message}}, a trigger that refuses the
-// change of a row for which the condition holds.
+// change of a row for which the condition holds; {{refuseAs name ...}} is a
+// further one on a table that has one. {{if .SQLite}} is for what only one of
+// them has.
 package migrations
 
 import (
@@ -41,11 +44,14 @@ type Migration struct {
 	SQL     string // statements, to be run in one transaction
 }
 
-type words struct{ Int, Bool, Bytes, Strict, Keyed string }
+type words struct {
+	Int, Bool, Bytes, Strict, Keyed, NoBytes string
+	SQLite                                   bool
+}
 
 var dialects = map[Dialect]words{
-	SQLite:     {Int: "INTEGER", Bool: "INTEGER", Bytes: "BLOB", Strict: "STRICT", Keyed: "STRICT, WITHOUT ROWID"},
-	PostgreSQL: {Int: "BIGINT", Bool: "BOOLEAN", Bytes: "BYTEA"},
+	SQLite:     {Int: "INTEGER", Bool: "INTEGER", Bytes: "BLOB", Strict: "STRICT", Keyed: "STRICT, WITHOUT ROWID", NoBytes: "x''", SQLite: true},
+	PostgreSQL: {Int: "BIGINT", Bool: "BOOLEAN", Bytes: "BYTEA", NoBytes: "''"},
 }
 
 // All returns every migration for d, oldest first.
@@ -82,7 +88,7 @@ func render(d Dialect, w words, name string) (Migration, error) {
 	if err != nil {
 		return Migration{}, err
 	}
-	t, err := template.New(name).Funcs(template.FuncMap{"refuse": d.refuse}).Parse(string(text))
+	t, err := template.New(name).Funcs(template.FuncMap{"refuse": d.refuse, "refuseAs": d.refuseAs}).Parse(string(text))
 	if err != nil {
 		return Migration{}, err
 	}
@@ -107,22 +113,26 @@ END $$;
 // where condition, over OLD and NEW, holds. Refusing to delete refuses TRUNCATE
 // too; SQLite has none.
 func (d Dialect) refuse(table, event, condition, message string) (string, error) {
+	sql, err := d.refuseAs(table+"_"+strings.ToLower(event)+"_refused", table, event, condition, message)
+	if err == nil && event == "DELETE" && d == PostgreSQL {
+		sql += fmt.Sprintf("\nCREATE TRIGGER %s_truncate_refused BEFORE TRUNCATE ON %s FOR EACH STATEMENT\nEXECUTE FUNCTION refuse('%s');",
+			table, table, message)
+	}
+	return sql, err
+}
+
+// refuseAs is one trigger by its name.
+func (d Dialect) refuseAs(name, table, event, condition, message string) (string, error) {
 	if event != "UPDATE" && event != "DELETE" {
 		return "", fmt.Errorf("refuse %s: neither UPDATE nor DELETE", event)
 	}
 	if strings.Contains(message, "'") {
 		return "", fmt.Errorf("message %q has a quote in it", message)
 	}
-	name := table + "_" + strings.ToLower(event) + "_refused"
 	if d == SQLite {
 		return fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s)\nBEGIN SELECT RAISE(ABORT, '%s'); END;",
 			name, event, table, condition, message), nil
 	}
-	sql := fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s)\nEXECUTE FUNCTION refuse('%s');",
-		name, event, table, condition, message)
-	if event == "DELETE" {
-		sql += fmt.Sprintf("\nCREATE TRIGGER %s_truncate_refused BEFORE TRUNCATE ON %s FOR EACH STATEMENT\nEXECUTE FUNCTION refuse('%s');",
-			table, table, message)
-	}
-	return sql, nil
+	return fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s)\nEXECUTE FUNCTION refuse('%s');",
+		name, event, table, condition, message), nil
 }

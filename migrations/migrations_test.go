@@ -22,10 +22,10 @@ func TestReleasedMigrationsNeverChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(all) != len(released) {
+		if len(all) < len(released) {
 			t.Fatalf("%d migrations, and %d are pinned", len(all), len(released))
 		}
-		for i, m := range all {
+		for i, m := range all[:len(released)] {
 			want := released[i].sqlite
 			if d == PostgreSQL {
 				want = released[i].postgres

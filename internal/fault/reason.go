@@ -58,6 +58,18 @@ const (
 	CertificateStored Reason = "certificate_stored" // a serial has one certificate
 	SessionTaken      Reason = "session_taken"      // take another name
 
+	// Evidence.
+	RecordingsFull   Reason = "recordings_full"   // no room to keep another recording: no new sessions
+	RecordingAway    Reason = "recording_away"    // the storage of recordings does not answer
+	RecordingDamaged Reason = "recording_damaged" // it is not what was sealed
+	RecordingLocked  Reason = "recording_locked"  // none of the keys at hand opens it
+	RecordingDeleted Reason = "recording_deleted" // its retention was over
+	RecordingHeld    Reason = "recording_held"    // legal hold
+	SealRefused      Reason = "seal_refused"      // not this proxy's, or not of this session
+	LogDamaged       Reason = "log_damaged"       // the audit log is not what was signed
+	SFTPMalformed    Reason = "sftp_malformed"    // the channel's SFTP could not be understood
+	SearchOff        Reason = "search_off"
+
 	// Connections.
 	NodeAway       Reason = "node_away"
 	NodeHostKey    Reason = "node_host_key" // neither certified nor pinned

@@ -124,7 +124,7 @@ func TestARefusalSaysWhyFromTheClosedList(t *testing.T) {
 
 func TestAGrantHoldsWhatItsRolesGive(t *testing.T) {
 	p := mustLoad(t, town)
-	webDeploy := []RoleGrant{{"web-deploy", []Channel{Shell, Exec, SFTP}, 8 * 3600}}
+	webDeploy := []RoleGrant{{Role: "web-deploy", Channels: []Channel{Shell, Exec, SFTP}, MaxSeconds: 8 * 3600}}
 	for name, tt := range map[string]struct {
 		s    Subject
 		n    Node
@@ -136,11 +136,11 @@ func TestAGrantHoldsWhatItsRolesGive(t *testing.T) {
 		"by claims":                      {claims("x@y", `{"department":"web","level":2}`), web1, "deploy", webDeploy},
 		"by claims in lists":             {claims("x@y", `{"department":["ops","web"],"level":["3"]}`), web1, "deploy", webDeploy},
 		"another of the label's values":  {subjectOf("you@example.com", "eng"), Node{"api", map[string]string{"env": "prod", "tier": "api"}}, "deploy", webDeploy},
-		"every login":                    {subjectOf("ana@example.com"), bare, "whoever", []RoleGrant{{"break-glass", []Channel{Shell}, 3600}}},
-		"root where it is not denied":    {subjectOf("you@example.com", "db"), db2, "root", []RoleGrant{{"db-oncall", []Channel{Shell, Exec, ForwardLocal}, 0}}},
-		"less what a denial takes":       {Subject{"you@example.com", []string{"db"}, json.RawMessage(`{"employment":"contractor"}`)}, db2, "root", []RoleGrant{{"db-oncall", []Channel{Shell, Exec}, 0}}},
-		"two roles, in order of name":    {subjectOf("ana@example.com", "eng"), web1, "deploy", append([]RoleGrant{{"break-glass", []Channel{Shell}, 3600}}, webDeploy...)},
-		"an unrelated claim of any type": {claims("ana@example.com", `{"a":{"b":[null]},"exp":1e3}`), bare, "ana", []RoleGrant{{"break-glass", []Channel{Shell}, 3600}}},
+		"every login":                    {subjectOf("ana@example.com"), bare, "whoever", []RoleGrant{{Role: "break-glass", Channels: []Channel{Shell}, MaxSeconds: 3600}}},
+		"root where it is not denied":    {subjectOf("you@example.com", "db"), db2, "root", []RoleGrant{{Role: "db-oncall", Channels: []Channel{Shell, Exec, ForwardLocal}, MaxSeconds: 0}}},
+		"less what a denial takes":       {Subject{"you@example.com", []string{"db"}, json.RawMessage(`{"employment":"contractor"}`)}, db2, "root", []RoleGrant{{Role: "db-oncall", Channels: []Channel{Shell, Exec}, MaxSeconds: 0}}},
+		"two roles, in order of name":    {subjectOf("ana@example.com", "eng"), web1, "deploy", append([]RoleGrant{{Role: "break-glass", Channels: []Channel{Shell}, MaxSeconds: 3600}}, webDeploy...)},
+		"an unrelated claim of any type": {claims("ana@example.com", `{"a":{"b":[null]},"exp":1e3}`), bare, "ana", []RoleGrant{{Role: "break-glass", Channels: []Channel{Shell}, MaxSeconds: 3600}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := p.Decide(tt.s, tt.n, tt.l)
@@ -156,10 +156,10 @@ func TestAGrantHoldsWhatItsRolesGive(t *testing.T) {
 
 func TestLimitsStayWithTheirRole(t *testing.T) {
 	g := Grant{Roles: []RoleGrant{
-		{"a", []Channel{Shell, Exec}, 3600},
-		{"b", []Channel{SFTP}, 8 * 3600},
-		{"c", []Channel{Exec}, 0},
-		{"d", []Channel{Shell, SFTP}, 60},
+		{Role: "a", Channels: []Channel{Shell, Exec}, MaxSeconds: 3600},
+		{Role: "b", Channels: []Channel{SFTP}, MaxSeconds: 8 * 3600},
+		{Role: "c", Channels: []Channel{Exec}, MaxSeconds: 0},
+		{Role: "d", Channels: []Channel{Shell, SFTP}, MaxSeconds: 60},
 	}}
 	for c, want := range map[Channel]time.Duration{Shell: time.Hour, SFTP: 8 * time.Hour, ForwardLocal: 0, "": 0} {
 		if d, limited := g.Limit(c); d != want || !limited {

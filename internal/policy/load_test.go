@@ -169,7 +169,7 @@ func TestTheManualLoads(t *testing.T) {
 	db := Node{Name: "db-1", Labels: map[string]string{"tier": "db", "env": "prod"}}
 	both := Subject{Identity: "you@example.com", Groups: []string{"db-oncall", "backup"}}
 	g := p.Decide(both, db, "postgres").Grant
-	if diff := cmp.Diff(&Grant{Roles: []RoleGrant{{"db-dumps", []Channel{SFTP}, 0}, {"db-shell", []Channel{Shell}, 3600}}}, g); diff != "" {
+	if diff := cmp.Diff(&Grant{Roles: []RoleGrant{{Role: "db-dumps", Channels: []Channel{SFTP}, MaxSeconds: 0}, {Role: "db-shell", Channels: []Channel{Shell}, MaxSeconds: 3600}}}, g); diff != "" {
 		t.Error(diff)
 	}
 	ana := Subject{Identity: "ana@example.com"}

@@ -66,6 +66,46 @@ type RoleGrant struct {
 	Channels []Channel `json:"channels"`
 	// MaxSeconds is how long a connection may use these channels; 0 is no limit.
 	MaxSeconds int64 `json:"max_seconds,omitempty"`
+	// Recording is how the role wants its sessions recorded.
+	Recording RecordingRules `json:"recording,omitzero"`
+}
+
+// RecordingRules are a role's wishes beyond what is recorded of every session.
+// The zero value has none.
+type RecordingRules struct {
+	// Recipients are age recipients, beside those that the CA names for all.
+	Recipients []string `json:"recipients,omitempty"`
+	// RetainSeconds is how long the recording is kept at least; 0 leaves it to the
+	// CA's own setting.
+	RetainSeconds int64 `json:"retain_seconds,omitempty"`
+	// Files is how many bytes of each file that is carried by SFTP are kept; 0 is
+	// name, size and SHA-256 alone.
+	Files int64 `json:"files,omitempty"`
+	// Forwards is how many bytes of each direction of a forwarded connection are
+	// kept.
+	Forwards int64 `json:"forwards,omitempty"`
+	// Unechoed keeps in clear what was typed while the terminal did not echo.
+	Unechoed bool `json:"unechoed,omitempty"`
+}
+
+// Recording is what the roles of a grant ask for together. A session is one
+// recording, so here the roles are joined: all recipients, the longest time, the
+// largest sizes.
+func (g Grant) Recording() RecordingRules {
+	var all RecordingRules
+	for _, role := range g.Roles {
+		r := role.Recording
+		for _, each := range r.Recipients {
+			if !slices.Contains(all.Recipients, each) {
+				all.Recipients = append(all.Recipients, each)
+			}
+		}
+		all.RetainSeconds = max(all.RetainSeconds, r.RetainSeconds)
+		all.Files = max(all.Files, r.Files)
+		all.Forwards = max(all.Forwards, r.Forwards)
+		all.Unechoed = all.Unechoed || r.Unechoed
+	}
+	return all
 }
 
 // Grant is what a decision allows. The zero Grant allows nothing.

@@ -79,6 +79,44 @@ type Bulk struct {
 	Final  bool   `json:"final,omitempty"`
 }
 
+// FileOp is one operation of SFTP (draft-ietf-secsh-filexfer-02), told when its
+// answer came, and before that went on; for a file that was opened, when it was
+// closed, or at the channel's end.
+type FileOp struct {
+	Op     string `json:"op"`               // read, write, stat, list, remove, rename, mkdir, rmdir, setstat, symlink, readlink, realpath, or an extension's name
+	Path   []byte `json:"path"`             // raw, as the client sent it
+	Target []byte `json:"target,omitempty"` // of rename, symlink, hardlink; of realpath and readlink the answer
+	Code   uint32 `json:"code"`             // SSH_FX_*: 0 is OK
+	Text   []byte `json:"text,omitempty"`   // of the node, where Code is not 0
+	Began  int64  `json:"began"`            // microseconds since the session's start
+	Flags  uint32 `json:"flags,omitempty"`  // of an open: SSH_FXF_*
+	Mode   uint32 `json:"mode,omitempty"`   // permissions that were set
+	Size   int64  `json:"size,omitempty"`   // of the file as far as it is known
+	Read   int64  `json:"read,omitempty"`   // bytes that were read
+	Write  int64  `json:"write,omitempty"`  // bytes that were written
+	// SHA256 is the content's, where it was read or written whole and from the
+	// beginning; nil where it was not.
+	SHA256 []byte `json:"sha256,omitempty"`
+	Kept   int64  `json:"kept,omitempty"` // bytes in KindContent frames
+	File   uint32 `json:"file,omitempty"` // number by which KindContent frames name it, from 1 within its channel
+	Open   bool   `json:"open,omitempty"` // it was never closed: the channel ended before
+}
+
+// Transfer says what a channel without a terminal was for, and how much of it
+// there was. It is told when the channel has ended.
+type Transfer struct {
+	Tool      string   `json:"tool"`                // exec, sftp, scp, rsync, git, forward, subsystem
+	Direction string   `json:"direction,omitempty"` // up, down; "" where both or unknown
+	Args      [][]byte `json:"args,omitempty"`      // of scp, rsync, git: words of the command, raw
+	Paths     [][]byte `json:"paths,omitempty"`     // that they name on the node
+	To        string   `json:"to,omitempty"`        // of a forward: host:port or path
+	Input     int64    `json:"input"`               // bytes from the client
+	Output    int64    `json:"output"`              // bytes from the node
+	Stderr    int64    `json:"stderr,omitempty"`
+	Exit      *uint32  `json:"exit,omitempty"`  // exit status; nil where there was none
+	Files     int      `json:"files,omitempty"` // that were read or written, where it is known
+}
+
 // End says why a session ended.
 type End struct {
 	// Reason is "closed", a fault.Reason, or EndCut.

@@ -61,13 +61,21 @@ const (
 	KindNotice  Kind = 10 // UTF-8 text that the proxy itself said to the person
 	KindEnd     Kind = 11 // JSON End: why it ended. Last frame
 	KindAnswer  Kind = 12 // JSON Answer: what became of an Open or a Request
+
+	// Text typed at a terminal is veiled until the node has echoed it: what a
+	// person pastes at a password prompt is not kept in clear.
+	KindVeiled   Kind = 13 // like KindInput, under the recording's veil (ContentKey.Veil)
+	KindReveal   Kind = 14 // binary: what of the veiled input was echoed, in clear (Reveal)
+	KindFile     Kind = 15 // JSON FileOp: an SFTP operation that has ended
+	KindTransfer Kind = 16 // JSON Transfer: what a channel carried, told at its end
+	KindContent  Kind = 17 // binary: bytes of a file that a role wants kept (Content)
 )
 
 // IsContent says whether frames of kind k carry bytes that crossed the proxy.
 func (k Kind) IsContent() bool { return k == KindInput || k == KindOutput || k == KindStderr }
 
 func (k Kind) String() string {
-	names := [...]string{"", "session", "open", "request", "input", "output", "stderr", "eof", "close", "bulk", "notice", "end", "answer"}
+	names := [...]string{"", "session", "open", "request", "input", "output", "stderr", "eof", "close", "bulk", "notice", "end", "answer", "veiled", "reveal", "file", "transfer", "content"}
 	if int(k) < len(names) && k > 0 {
 		return names[k]
 	}

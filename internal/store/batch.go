@@ -71,7 +71,8 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 	}
 
 	// 2. The turn to write, and the work.
-	t := &tx{ctx: ctx, db: w.db, session: w.session, now: w.now()}
+	now := w.now()
+	t := &tx{ctx: ctx, db: w.db, session: w.session, now: now.Unix(), nowMicro: now.UnixMicro()}
 	err := t.begin(expected(jobs, careful))
 	if err == nil {
 		err = t.work(jobs, careful)

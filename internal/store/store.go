@@ -92,7 +92,7 @@ func connect(ctx context.Context, c Config) (*Store, error) {
 		return nil, unopened(err)
 	}
 	s := &Store{read: newReader(d, read), clock: time.Now}
-	s.writer = startWriter(d, c.URL, c.Log, s.now)
+	s.writer = startWriter(d, c.URL, c.Log, func() time.Time { return s.clock() })
 	return s, nil
 }
 

@@ -8,16 +8,22 @@ import (
 
 // counters is the row of that name. Inside a transaction it stands in memory, so
 // that what is undone is given back without a statement.
-type counters struct{ serial, state int64 }
+type counters struct {
+	serial, state int64
+	size          int64  // of the audit log
+	frontier      string // audit.Frontier of that size
+	at            int64  // of its last event, Unix microseconds
+}
 
 // tx is the one write transaction that is open. Its holder has the counters'
 // row, so no other process writes at the same time: what it reads stays true
 // until it commits.
 type tx struct {
-	ctx     context.Context // ends with the transaction
-	db      *dialect
-	session session
-	now     int64 // Unix seconds
+	ctx      context.Context // ends with the transaction
+	db       *dialect
+	session  session
+	now      int64 // Unix seconds
+	nowMicro int64 // the same in microseconds
 
 	counters          // the last that were given
 	stored   counters // what the row says since begin
@@ -130,13 +136,19 @@ func (t *tx) give(err error) error {
 // begin starts the transaction, takes the counters' row, and with it the turn to
 // write, and sets aside the next n serials.
 func (t *tx) begin(n int) error {
-	const take = `UPDATE counters SET serial = serial + $1 WHERE one = 1 RETURNING serial, state`
+	const take = `UPDATE counters SET serial = serial + $1 WHERE one = 1 RETURNING serial, state, size, frontier, at`
 	t.later(statement{shape: shape{literal: t.db.begin}})
-	found, err := t.row(func(r scanner) error { return r.Scan(&t.stored.serial, &t.stored.state) }, take, n)
+	found, err := t.row(func(r scanner) error {
+		var frontier []byte
+		err := r.Scan(&t.stored.serial, &t.stored.state, &t.stored.size, &frontier, &t.stored.at)
+		t.stored.frontier = string(frontier)
+		return err
+	}, take, n)
 	if err == nil && !found {
 		err = errors.New("the counters' row is gone")
 	}
-	t.counters = counters{serial: t.stored.serial - int64(n), state: t.stored.state}
+	t.counters = t.stored
+	t.serial -= int64(n)
 	return err
 }
 
@@ -144,8 +156,8 @@ func (t *tx) begin(n int) error {
 // transaction. unknown is true when the error leaves open whether it happened.
 func (t *tx) commit() (unknown bool, err error) {
 	if t.counters != t.stored {
-		const set = `UPDATE counters SET serial = $1, state = $2 WHERE one = 1`
-		t.later(statement{shape: shape{literal: set}, args: []any{t.serial, t.state}})
+		const set = `UPDATE counters SET serial = $1, state = $2, size = $3, frontier = $4, at = $5 WHERE one = 1`
+		t.later(statement{shape: shape{literal: set}, args: []any{t.serial, t.state, t.size, []byte(t.frontier), t.at}})
 	}
 	if err := t.send(); err != nil {
 		return false, err

@@ -26,7 +26,7 @@ type writer struct {
 	db  *dialect
 	url string
 	log *slog.Logger
-	now func() int64
+	now func() time.Time
 
 	patience time.Duration // with one try; a database that hangs is away
 
@@ -41,7 +41,7 @@ type writer struct {
 	ended  chan struct{} // closed when the goroutine has returned
 }
 
-func startWriter(d *dialect, url string, log *slog.Logger, now func() int64) *writer {
+func startWriter(d *dialect, url string, log *slog.Logger, now func() time.Time) *writer {
 	w := &writer{
 		db: d, url: url, log: log, now: now, patience: maxTime,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),

@@ -86,11 +86,29 @@ type OpenRequest struct {
 
 // OpenResponse is a granted session. A denial is a Problem.
 type OpenResponse struct {
-	Session     id.Session   `json:"session"`
-	Identity    id.Identity  `json:"identity"`
-	Certificate []byte       `json:"certificate"` // the session certificate
-	Grant       policy.Grant `json:"grant"`
-	Target      Target       `json:"target"`
+	Session     id.Session     `json:"session"`
+	Identity    id.Identity    `json:"identity"`
+	Certificate []byte         `json:"certificate"` // the session certificate
+	Grant       policy.Grant   `json:"grant"`
+	Target      Target         `json:"target"`
+	Recording   RecordingOrder `json:"recording"`
+}
+
+// RecordingOrder says how a session is recorded: what the grant's roles ask for
+// and what the CA asks for of all.
+type RecordingOrder struct {
+	// Recipients are age recipients (age1..., age1pq1...) that can open it; none
+	// is a recording in clear.
+	Recipients []string `json:"recipients,omitempty"`
+	policy.RecordingRules
+	// Retain is until when it must be kept, Unix seconds; 0 is for ever.
+	Retain int64 `json:"retain,omitempty"`
+}
+
+// RecordingStarted binds a recording's beginning to the log.
+type RecordingStarted struct {
+	Header  []byte `json:"header"`  // SHA-256 with which its chain begins
+	Started int64  `json:"started"` // Unix microseconds
 }
 
 // Target is where to dial and by what to know the node: a host certificate for
@@ -113,6 +131,14 @@ type EndRequest struct {
 	End      string `json:"end"`      // "closed", "drained", "recorder_failed", ...
 	Accepted bool   `json:"accepted"` // the node's sshd took the certificate
 	Bytes    int64  `json:"bytes"`
+	// Seal is the seal of the finished recording (recording.Seal, as it stands in
+	// the file); nil where there is none (yet): the proxy tells it later by
+	// another EndRequest of the same session.
+	Seal     []byte `json:"seal,omitempty"`
+	Commands int    `json:"commands,omitempty"`
+	Files    int    `json:"files,omitempty"`
+	// Lost says that there is no recording to be sealed any more.
+	Lost bool `json:"lost,omitempty"`
 }
 
 // MenuRequest asks which nodes the holder of a login certificate may reach.

@@ -21,7 +21,9 @@ type Discovery struct {
 	CertificateSeconds  int64 `json:"certificate_seconds"` // usual lifetime
 	// Parts is where agents and proxies enrol: the parts' door.
 	Parts PartsDoor `json:"parts"`
-	Now   int64     `json:"now"` // the CA's clock, so that a wrong one is named
+	// Log is by what the audit log's checkpoints are known: C2SP verifier keys.
+	Log LogTrust `json:"log"`
+	Now int64    `json:"now"` // the CA's clock, so that a wrong one is named
 }
 
 // OIDC is what the client needs to sign a person in.
@@ -118,6 +120,22 @@ type Session struct {
 	Ended       int64       `json:"ended"` // 0 while it lives, or if the proxy died
 	End         string      `json:"end"`   // why it ended; "" while it lives
 	Bytes       int64       `json:"bytes"` // of the recording, compressed
+
+	Recording Recording `json:"recording"`
+}
+
+// Recording is what the CA knows of a session's recording.
+type Recording struct {
+	State      string   `json:"state"`            // live, sealed, cut (sealed after a crash), unsealed, lost, deleted
+	Digest     []byte   `json:"digest,omitempty"` // of the sealed recording
+	Sealed     int64    `json:"sealed,omitempty"` // Unix seconds
+	Frames     int64    `json:"frames,omitempty"`
+	Commands   int64    `json:"commands,omitempty"`
+	Files      int64    `json:"files,omitempty"`
+	Recipients []string `json:"recipients,omitempty"`
+	Retain     int64    `json:"retain,omitempty"` // kept until, Unix seconds; 0 for ever
+	Held       string   `json:"held,omitempty"`   // why it is under legal hold; "" where it is not
+	Deleted    int64    `json:"deleted,omitempty"`
 }
 
 // Way is how a connection reached the proxy (DESIGN, section 2).

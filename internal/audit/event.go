@@ -1,0 +1,176 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/sallyport-ssh/sallyport/internal/id"
+)
+
+// Kind is what happened, from the closed list below. SIEM rules and saved
+// queries depend on the strings: add, never rename.
+type Kind string
+
+const (
+	// People.
+	LoginGranted Kind = "login_granted" // a login certificate was reserved for a verified person or workload
+	LoginRefused Kind = "login_refused"
+	LoginEnded   Kind = "login_ended" // logout: the login certificate was revoked
+
+	// Certificates. The leaf stands before the certificate is signed.
+	CertificateIssued Kind = "certificate_issued" // host certificates; those of logins and sessions are told there
+
+	// Sessions.
+	SessionGranted Kind = "session_granted" // decided, session certificate reserved
+	SessionDenied  Kind = "session_denied"
+	SessionEnded   Kind = "session_ended"
+
+	// Recordings.
+	RecordingStarted  Kind = "recording_started"
+	RecordingSealed   Kind = "recording_sealed"
+	RecordingLost     Kind = "recording_lost"      // the proxy ended, or came back, without it
+	RecordingRead     Kind = "recording_read"      // somebody was given it
+	RecordingOpened   Kind = "recording_opened"    // somebody was given its content key by the CA's own identity
+	RecordingHeld     Kind = "recording_held"      // legal hold
+	RecordingReleased Kind = "recording_released"  // from it
+	RecordingDeleted  Kind = "recording_deleted"   // its retention was over; the digest stays here
+	RecordingSearched Kind = "recordings_searched" // somebody searched in what was recorded
+
+	// Nodes, proxies, tokens.
+	NodeEnrolled     Kind = "node_enrolled"
+	NodeAdded        Kind = "node_added"
+	NodeChanged      Kind = "node_changed"
+	NodeRemoved      Kind = "node_removed"
+	ProxyEnrolled    Kind = "proxy_enrolled"
+	EnrolmentRefused Kind = "enrolment_refused"
+	TokenMade        Kind = "token_made"
+	TokenRemoved     Kind = "token_removed"
+
+	// Policy and the CA itself.
+	PolicyApplied Kind = "policy_applied"
+	PolicyRefused Kind = "policy_refused" // it did not load
+	AdminRefused  Kind = "admin_refused"  // somebody asked for what is an admin's or auditor's
+	CAStarted     Kind = "ca_started"     // with which keys and settings
+	LogDamaged    Kind = "log_damaged"    // the tree in the database is not what was signed
+)
+
+// Outcome is whether what was asked for happened.
+type Outcome string
+
+const (
+	Success Outcome = "success"
+	Refused Outcome = "refused"
+	Failed  Outcome = "failed"
+)
+
+// Event is one thing that happened. Which fields a kind has stands in AUDIT.md;
+// what is empty is left out. Times are Unix microseconds.
+type Event struct {
+	Kind    Kind    `json:"kind"`
+	At      int64   `json:"at"` // by the CA's clock, set by the store; it never falls within the log
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason,omitempty"` // fault.Reason where it was refused, or why something ended
+	Text    string  `json:"text,omitempty"`   // a line for people
+
+	// Actor is who did it: a person's or workload's identity, "node:NAME",
+	// "proxy:NAME", or "ca" for the CA itself. "" is somebody unknown.
+	Actor  string `json:"actor,omitempty"`
+	Client string `json:"client,omitempty"` // the actor's address: IP, or host:port
+
+	Identity id.Identity `json:"identity,omitempty"` // whom it is about
+	Login    id.Login    `json:"login,omitempty"`
+	Node     id.NodeName `json:"node,omitempty"`
+	NodeID   id.Node     `json:"node_id,omitempty"`
+	Proxy    id.Proxy    `json:"proxy,omitempty"`
+	Session  id.Session  `json:"session,omitempty"`
+	Way      string      `json:"way,omitempty"`
+	Roles    []string    `json:"roles,omitempty"`    // that granted, or the one that denied
+	Groups   []string    `json:"groups,omitempty"`   // of the identity, at a login
+	Revision int64       `json:"revision,omitempty"` // of the policy
+
+	Certificate *Certificate      `json:"certificate,omitempty"`
+	Recording   *Recording        `json:"recording,omitempty"`
+	Policy      *Policy           `json:"policy,omitempty"`
+	Token       *Token            `json:"token,omitempty"`
+	Changes     []Change          `json:"changes,omitempty"`
+	Settings    map[string]string `json:"settings,omitempty"` // of a CA that started
+	Count       int64             `json:"count,omitempty"`    // so many alike, where they are gathered (refused logins)
+}
+
+// Certificate is what is to be signed.
+type Certificate struct {
+	Serial      id.Serial `json:"serial"`
+	Profile     string    `json:"profile"` // login, session, host
+	KeyID       string    `json:"key_id,omitempty"`
+	Key         string    `json:"key"`          // SHA256:... of the certified key
+	ValidAfter  int64     `json:"valid_after"`  // Unix seconds
+	ValidBefore int64     `json:"valid_before"` // Unix seconds
+	LoginSerial id.Serial `json:"login_serial,omitempty"`
+}
+
+// Recording is what is known of a session's recording.
+type Recording struct {
+	Header     []byte   `json:"header,omitempty"`     // SHA-256 with which its chain begins
+	Digest     []byte   `json:"digest,omitempty"`     // SHA-256 with which its chain ends; in a seal
+	Seal       []byte   `json:"seal,omitempty"`       // SHA-256 of the seal's statement
+	SealedBy   string   `json:"sealed_by,omitempty"`  // SHA256:... of the proxy's key
+	Frames     uint64   `json:"frames,omitempty"`     // in all
+	Bytes      int64    `json:"bytes,omitempty"`      // of the file
+	Recipients []string `json:"recipients,omitempty"` // to whom it is encrypted; none: to nobody
+	Retain     int64    `json:"retain,omitempty"`     // Unix seconds until which it is kept; 0: for ever
+}
+
+// Policy is an applied policy, or one that was refused.
+type Policy struct {
+	Revision int64  `json:"revision,omitempty"`
+	SHA256   []byte `json:"sha256"` // of the JSON object, file name to text
+	Files    int    `json:"files"`
+}
+
+// Token is a join token without its secret.
+type Token struct {
+	ID      string   `json:"id"`
+	Part    string   `json:"part"`
+	Names   []string `json:"names,omitempty"`
+	Uses    int      `json:"uses,omitempty"`
+	Expires int64    `json:"expires,omitempty"`
+}
+
+// Change is one thing of a node that is not as it was.
+type Change struct {
+	What string `json:"what"`
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
+}
+
+// MaxLeaf is how long a leaf may be, in bytes: tlog-tiles' entry bundles count
+// them with 16 bits.
+const MaxLeaf = 1<<16 - 1
+
+// Leaf is the event as it enters the tree. Whoever has it keeps these bytes.
+func (e Event) Leaf() ([]byte, error) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode audit event: %w", err)
+	}
+	if len(b) > MaxLeaf {
+		return nil, fmt.Errorf("encode audit event: %s of %d bytes is larger than a leaf may be", e.Kind, len(b))
+	}
+	return b, nil
+}
+
+// Entry is an event at its place in the log.
+type Entry struct {
+	Index int64
+	Leaf  []byte // Event.Leaf, as it was written
+}
+
+// Event reads the entry's leaf. Fields that this version does not know are
+// passed over.
+func (e Entry) Event() (Event, error) {
+	var event Event
+	if err := json.Unmarshal(e.Leaf, &event); err != nil {
+		return Event{}, fmt.Errorf("read audit event %d: %w", e.Index, err)
+	}
+	return event, nil
+}
