@@ -19,20 +19,26 @@ func LeafHash(leaf []byte) Hash { return tlog.RecordHash(leaf) }
 // the empty tree.
 type Frontier []byte
 
-// Push appends a leaf's hash to the tree of the given size. f is not changed.
-func (f Frontier) Push(size int64, leaf Hash) (Frontier, error) {
+// Push appends the hashes of leaves to the tree of the given size. f is not
+// changed.
+func (f Frontier) Push(size int64, leaves ...Hash) (Frontier, error) {
 	if err := f.check(size); err != nil {
 		return nil, err
 	}
-	keep := len(f)
-	for n := size; n&1 == 1; n >>= 1 {
-		var left Hash
-		copy(left[:], f[keep-tlog.HashSize:keep])
-		leaf = tlog.NodeHash(left, leaf)
-		keep -= tlog.HashSize
+	const depth = 63 // of the largest tree
+	grown := make(Frontier, len(f), depth*tlog.HashSize)
+	copy(grown, f)
+	for _, node := range leaves {
+		// A leaf completes as many subtrees as size has ones at its end.
+		for n := size; n&1 == 1; n >>= 1 {
+			keep := len(grown) - tlog.HashSize
+			node = tlog.NodeHash(Hash(grown[keep:]), node)
+			grown = grown[:keep]
+		}
+		grown = append(grown, node[:]...)
+		size++
 	}
-	grown := make(Frontier, 0, keep+tlog.HashSize)
-	return append(append(grown, f[:keep]...), leaf[:]...), nil
+	return grown, nil
 }
 
 // Root is the root of the tree of the given size.
@@ -43,11 +49,10 @@ func (f Frontier) Root(size int64) (Hash, error) {
 	if size == 0 {
 		return tlog.TreeHash(0, nil)
 	}
-	var root, left Hash
-	copy(root[:], f[len(f)-tlog.HashSize:])
-	for end := len(f) - tlog.HashSize; end > 0; end -= tlog.HashSize {
-		copy(left[:], f[end-tlog.HashSize:end])
-		root = tlog.NodeHash(left, root)
+	end := len(f) - tlog.HashSize
+	root := Hash(f[end:])
+	for ; end > 0; end -= tlog.HashSize {
+		root = tlog.NodeHash(Hash(f[end-tlog.HashSize:end]), root)
 	}
 	return root, nil
 }

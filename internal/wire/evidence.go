@@ -24,10 +24,11 @@ type AuditFilter struct {
 	Reason   string
 	Since    int64 // Unix seconds
 	Until    int64
-	After    int64 // events with a larger index alone, oldest first; -1 or less: newest first
-	Before   int64 // events with a smaller index alone; 0 is no limit
+	From     int64 // events with this index or a larger one alone
+	Before   int64 // events with a smaller index alone; 0 does not narrow
+	Oldest   bool  // oldest first; else newest first
 	Limit    int   // 0 is 100; 1000 at most
-	Wait     int   // with After: seconds to wait for something new, 60 at most
+	Wait     int   // with Oldest: seconds to wait for an event, 60 at most
 }
 
 // AuditPage is a page of the log.
