@@ -34,7 +34,7 @@ const (
 	RecordingHeld     Kind = "recording_held"      // legal hold
 	RecordingReleased Kind = "recording_released"  // from it
 	RecordingDeleted  Kind = "recording_deleted"   // its retention was over; the digest stays here
-	RecordingSearched Kind = "recordings_searched" // somebody searched in what was recorded
+	RecordingSearched Kind = "recording_searched" // somebody searched in what was recorded
 
 	// Nodes, proxies, tokens.
 	NodeEnrolled     Kind = "node_enrolled"
