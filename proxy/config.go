@@ -39,6 +39,10 @@ type Config struct {
 	// KeepBulk is how much of each direction of a channel without a terminal is
 	// kept as it was; beyond, byte count and SHA-256. 0 keeps nothing.
 	KeepBulk config.Bytes `yaml:"keep_bulk"`
+	// Reserve is how much of the recordings' file system new sessions must leave to
+	// those that run: with less, they are refused. 0 is 1 GiB, or 5 % of the file
+	// system where that is less.
+	Reserve config.Bytes `yaml:"reserve"`
 	// Limits bound what clients may cost that have not logged in.
 	Limits Limits `yaml:"limits"`
 	// Drain is how long live sessions may go on after SIGTERM; then they are told

@@ -83,7 +83,7 @@ func open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
 	if keep == 0 {
 		keep = -1
 	}
-	dir, cut, err := recorder.OpenDir(recorder.Config{Path: c.Recordings, Keep: keep, Log: log})
+	dir, cut, err := recorder.OpenDir(recorder.Config{Path: c.Recordings, Keep: keep, Reserve: int64(c.Reserve), Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,11 @@ func (s *Server) openSession(ctx context.Context, who caller, a arrival) (*sessi
 			s.register.cancel()
 		}
 	}()
+	release, err := s.recordings.Reserve()
+	if err != nil {
+		return nil, err
+	}
+	defer release() // from Open on the session counts by itself
 	if err := s.starts.once(ctx); err != nil {
 		return nil, noDecision(err)
 	}

@@ -37,6 +37,7 @@ func (d *Dir) compact() {
 				d.shrink(r)
 			}
 			d.pay()
+			d.room.refill(d.count())
 		}
 	}
 }

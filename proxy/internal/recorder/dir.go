@@ -25,6 +25,12 @@ type Config struct {
 	// are kept as they are; beyond, count and SHA-256. 0 is DefaultKeep, below 0
 	// nothing is kept.
 	Keep int64
+	// Reserve is how many bytes of the file system new sessions must leave to those
+	// that run. 0 is 1 GiB, or 5 % of the file system where that is less.
+	Reserve int64
+	// Backlog says why there must be no new sessions for what waits to be uploaded;
+	// nil where nothing is. Its error is a *fault.Error of reason recordings_full.
+	Backlog func() error
 	// Log gets what the background work meets; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -39,6 +45,8 @@ type Dir struct {
 	path    string
 	keep    int64
 	log     *slog.Logger
+	backlog func() error
+	room    *room
 	lock    *os.File
 	packers chan *recording.Packer // as many as may compress at once; nil in it: not made yet
 	due     chan *Recorder         // whose tail is large enough
@@ -62,7 +70,7 @@ func OpenDir(c Config) (*Dir, []Recovered, error) {
 		return nil, nil, fmt.Errorf("lock recordings' directory %q: %w", c.Path, err)
 	}
 	d := &Dir{
-		path: c.Path, keep: max(c.Keep, 0), log: c.Log, lock: lock,
+		path: c.Path, keep: max(c.Keep, 0), log: c.Log, backlog: c.Backlog, lock: lock,
 		packers: make(chan *recording.Packer, min(runtime.GOMAXPROCS(0), 4)),
 		due:     make(chan *Recorder, 64),
 		stop:    make(chan struct{}),
@@ -76,6 +84,10 @@ func OpenDir(c Config) (*Dir, []Recovered, error) {
 	if d.log == nil {
 		d.log = slog.Default()
 	}
+	if d.room, err = newRoom(c.Path, c.Reserve, d.log); err != nil {
+		lock.Close()
+		return nil, nil, err
+	}
 	for range cap(d.packers) {
 		d.packers <- nil
 	}
@@ -84,6 +96,7 @@ func OpenDir(c Config) (*Dir, []Recovered, error) {
 		lock.Close()
 		return nil, nil, err
 	}
+	d.room.refill(0)
 	go d.compact()
 	return d, recovered, nil
 }
@@ -172,6 +185,13 @@ func (d *Dir) add(r *Recorder) error {
 	}
 	d.live[r.session] = r
 	return nil
+}
+
+// count is how many recorders are open.
+func (d *Dir) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.live)
 }
 
 func (d *Dir) remove(session id.Session) {

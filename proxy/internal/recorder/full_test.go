@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -113,17 +112,7 @@ func limit(t *testing.T, n int64) func() {
 // TestAFullFileSystemLosesNothingThatWasDelivered uses a real one of 1 MiB, that
 // grows again.
 func TestAFullFileSystemLosesNothingThatWasDelivered(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a tmpfs; TestADiskThatIsFullAtAnyFrame needs no root")
-	}
-	dir := filepath.Join(t.TempDir(), "small")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Fatalf("mount a tmpfs: %v", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	dir, resize := tmpfs(t, "1m")
 	d := openDir(t, dir)
 	r := open(t, d)
 	n := uint64(0)
@@ -141,9 +130,7 @@ func TestAFullFileSystemLosesNothingThatWasDelivered(t *testing.T) {
 		t.Errorf("a session that could not be recorded was begun: %v", err)
 	}
 	closed := r.Close(recording.End{Reason: string(fault.RecorderFailed)})
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=8m"); err != nil {
-		t.Fatalf("remount: %v", err)
-	}
+	resize("8m")
 	if closed != nil {
 		d.pay()
 	}

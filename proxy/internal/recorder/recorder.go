@@ -95,7 +95,12 @@ func (r *Recorder) append(kind recording.Kind, channel uint32, payload []byte, s
 	r.last = max(r.last, now)
 	f := recording.Frame{Number: r.next, At: r.last, Channel: channel, Kind: kind, Payload: payload}
 	recording.PutFrameHeader(r.head[:], r.seed, &f, sum)
-	if err := writeBoth(r.tail, r.head[:], payload, r.size); err != nil {
+	err := writeBoth(r.tail, r.head[:], payload, r.size)
+	if isFull(err) {
+		r.dir.room.give()
+		err = writeBoth(r.tail, r.head[:], payload, r.size)
+	}
+	if err != nil {
 		return r.fail(err)
 	}
 	r.size += int64(recording.FrameHeaderSize + len(payload))

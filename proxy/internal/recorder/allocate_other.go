@@ -1,0 +1,7 @@
+//go:build !linux
+
+package recorder
+
+import "errors"
+
+func allocate(string, int64) error { return errors.ErrUnsupported }
