@@ -89,7 +89,7 @@ type FileOp struct {
 	Code   uint32 `json:"code"`             // SSH_FX_*: 0 is OK
 	Text   []byte `json:"text,omitempty"`   // of the node, where Code is not 0
 	Began  int64  `json:"began"`            // microseconds since the session's start
-	Flags  uint32 `json:"flags,omitempty"`  // of an open: SSH_FXF_*
+	Flags  uint32 `json:"flags,omitempty"`  // of an open SSH_FXF_*, of a setstat SSH_FILEXFER_ATTR_*: what it sets
 	Mode   uint32 `json:"mode,omitempty"`   // permissions that were set
 	Size   int64  `json:"size,omitempty"`   // of the file as far as it is known
 	Read   int64  `json:"read,omitempty"`   // bytes that were read
@@ -97,15 +97,19 @@ type FileOp struct {
 	// SHA256 is the content's, where it was read or written whole and from the
 	// beginning; nil where it was not.
 	SHA256 []byte `json:"sha256,omitempty"`
-	Kept   int64  `json:"kept,omitempty"` // bytes in KindContent frames
-	File   uint32 `json:"file,omitempty"` // number by which KindContent frames name it, from 1 within its channel
-	Open   bool   `json:"open,omitempty"` // it was never closed: the channel ended before
+	// Unhashed is why SHA256 is nil although something was read or written:
+	// package sftp has the list.
+	Unhashed string `json:"unhashed,omitempty"`
+	Entries  int    `json:"entries,omitempty"` // names that a list brought
+	Kept     int64  `json:"kept,omitempty"`    // bytes in KindContent frames
+	File     uint32 `json:"file,omitempty"`    // number by which KindContent frames name it, from 1 within its channel
+	Open     bool   `json:"open,omitempty"`    // it was never closed: the channel ended before
 }
 
 // Transfer says what a channel without a terminal was for, and how much of it
 // there was. It is told when the channel has ended.
 type Transfer struct {
-	Tool      string   `json:"tool"`                // exec, sftp, scp, rsync, git, forward, subsystem
+	Tool      string   `json:"tool"`                // exec, shell, subsystem, sftp, scp, rsync, git, forward, agent
 	Direction string   `json:"direction,omitempty"` // up, down; "" where both or unknown
 	Args      [][]byte `json:"args,omitempty"`      // of scp, rsync, git: words of the command, raw
 	Paths     [][]byte `json:"paths,omitempty"`     // that they name on the node
@@ -115,6 +119,10 @@ type Transfer struct {
 	Stderr    int64    `json:"stderr,omitempty"`
 	Exit      *uint32  `json:"exit,omitempty"`  // exit status; nil where there was none
 	Files     int      `json:"files,omitempty"` // that were read or written, where it is known
+	// Unfollowed says that a conversation of Tool could not be followed to its
+	// end, and why: what is told of its files ends there.
+	Unfollowed string `json:"unfollowed,omitempty"`
+	Reason     string `json:"reason,omitempty"` // fault.Reason, where the proxy ended the channel
 }
 
 // End says why a session ended.
