@@ -7,7 +7,8 @@ ALTER TABLE counters ADD COLUMN size {{.Int}} NOT NULL DEFAULT 0;
 ALTER TABLE counters ADD COLUMN frontier {{.Bytes}} NOT NULL DEFAULT {{.NoBytes}};
 ALTER TABLE counters ADD COLUMN at {{.Int}} NOT NULL DEFAULT 0; -- of the last event, Unix microseconds
 
-{{refuseAs "counters_shrunk" "counters" "UPDATE" `NEW.size < OLD.size OR NEW.at < OLD.at` "the log never shrinks"}}
+{{refuseAs "counters_shrunk" "counters" "UPDATE" `NEW.size < OLD.size OR NEW.at < OLD.at
+	OR (NEW.size = OLD.size AND NEW.frontier <> OLD.frontier)` "the log never shrinks"}}
 
 -- events is evidence. leaf is the bytes that were hashed; the columns beside it
 -- are copies, to find it by.
@@ -25,9 +26,13 @@ CREATE TABLE events (
 	leaf     TEXT NOT NULL
 ) {{.Strict}};
 
-CREATE INDEX events_at ON events (at);
+-- For each thing to find events by, those that have it, in the order of the log.
+-- None is by time: at never falls, so that a time is looked for by halving.
 CREATE INDEX events_kind ON events (kind, idx);
+CREATE INDEX events_reason ON events (reason, idx) WHERE reason <> '';
 CREATE INDEX events_identity ON events (identity, idx) WHERE identity <> '';
+CREATE INDEX events_actor ON events (actor, idx) WHERE actor <> identity AND actor <> '';
+CREATE INDEX events_node ON events (node, idx) WHERE node <> '';
 CREATE INDEX events_session ON events (session, idx) WHERE session <> '';
 
 {{refuse "events" "UPDATE" `TRUE` "an event never changes"}}
@@ -56,5 +61,6 @@ CREATE TABLE checkpoints (
 	cosignatures TEXT NOT NULL DEFAULT ''
 ) {{.Strict}};
 
-{{refuse "checkpoints" "UPDATE" `NEW.size <> OLD.size OR NEW.root <> OLD.root OR NEW.at <> OLD.at OR NEW.note <> OLD.note` "a checkpoint never changes"}}
+{{refuse "checkpoints" "UPDATE" `NEW.size <> OLD.size OR NEW.root <> OLD.root OR NEW.at <> OLD.at OR NEW.note <> OLD.note
+	OR substr(NEW.cosignatures, 1, length(OLD.cosignatures)) <> OLD.cosignatures` "a checkpoint gets cosignatures, and nothing else changes"}}
 {{refuse "checkpoints" "DELETE" `TRUE` "checkpoints are kept"}}

@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/sallyport-ssh/sallyport/internal/id"
@@ -18,7 +20,8 @@ const (
 	LoginEnded   Kind = "login_ended" // logout: the login certificate was revoked
 
 	// Certificates. The leaf stands before the certificate is signed.
-	CertificateIssued Kind = "certificate_issued" // host certificates; those of logins and sessions are told there
+	CertificateIssued  Kind = "certificate_issued"  // host certificates; those of logins and sessions are told there
+	CertificateRevoked Kind = "certificate_revoked" // any but a login certificate: that is login_ended
 
 	// Sessions.
 	SessionGranted Kind = "session_granted" // decided, session certificate reserved
@@ -28,12 +31,12 @@ const (
 	// Recordings.
 	RecordingStarted  Kind = "recording_started"
 	RecordingSealed   Kind = "recording_sealed"
-	RecordingLost     Kind = "recording_lost"      // the proxy ended, or came back, without it
-	RecordingRead     Kind = "recording_read"      // somebody was given it
-	RecordingOpened   Kind = "recording_opened"    // somebody was given its content key by the CA's own identity
-	RecordingHeld     Kind = "recording_held"      // legal hold
-	RecordingReleased Kind = "recording_released"  // from it
-	RecordingDeleted  Kind = "recording_deleted"   // its retention was over; the digest stays here
+	RecordingLost     Kind = "recording_lost"     // the proxy ended, or came back, without it
+	RecordingRead     Kind = "recording_read"     // somebody was given it
+	RecordingOpened   Kind = "recording_opened"   // somebody was given its content key by the CA's own identity
+	RecordingHeld     Kind = "recording_held"     // legal hold
+	RecordingReleased Kind = "recording_released" // from it
+	RecordingDeleted  Kind = "recording_deleted"  // its retention was over; the digest stays here
 	RecordingSearched Kind = "recording_searched" // somebody searched in what was recorded
 
 	// Nodes, proxies, tokens.
@@ -63,6 +66,16 @@ const (
 	Failed  Outcome = "failed"
 )
 
+// CA is the actor where the CA does something by itself, or somebody with its
+// own rights on its own machine.
+const CA = "ca"
+
+// NodeActor is a node's agent as an actor.
+func NodeActor(name id.NodeName) string { return "node:" + string(name) }
+
+// ProxyActor is a proxy as an actor.
+func ProxyActor(name id.Proxy) string { return "proxy:" + string(name) }
+
 // Event is one thing that happened. Which fields a kind has stands in AUDIT.md;
 // what is empty is left out. Times are Unix microseconds.
 type Event struct {
@@ -73,7 +86,7 @@ type Event struct {
 	Text    string  `json:"text,omitempty"`   // a line for people
 
 	// Actor is who did it: a person's or workload's identity, "node:NAME",
-	// "proxy:NAME", or "ca" for the CA itself. "" is somebody unknown.
+	// "proxy:NAME", or CA. "" is somebody unknown.
 	Actor  string `json:"actor,omitempty"`
 	Client string `json:"client,omitempty"` // the actor's address: IP, or host:port
 
@@ -94,6 +107,7 @@ type Event struct {
 	Token       *Token            `json:"token,omitempty"`
 	Changes     []Change          `json:"changes,omitempty"`
 	Settings    map[string]string `json:"settings,omitempty"` // of a CA that started
+	Bytes       int64             `json:"bytes,omitempty"`    // that a session carried
 	Count       int64             `json:"count,omitempty"`    // so many alike, where they are gathered (refused logins)
 }
 
@@ -129,11 +143,12 @@ type Policy struct {
 
 // Token is a join token without its secret.
 type Token struct {
-	ID      string   `json:"id"`
-	Part    string   `json:"part"`
-	Names   []string `json:"names,omitempty"`
-	Uses    int      `json:"uses,omitempty"`
-	Expires int64    `json:"expires,omitempty"`
+	ID      string            `json:"id"`
+	Part    string            `json:"part"`
+	Names   []string          `json:"names,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Uses    int               `json:"uses,omitempty"`
+	Expires int64             `json:"expires,omitempty"` // Unix seconds
 }
 
 // Change is one thing of a node that is not as it was.
@@ -147,16 +162,22 @@ type Change struct {
 // them with 16 bits.
 const MaxLeaf = 1<<16 - 1
 
+// ErrTooLarge is of an event whose leaf would be longer than MaxLeaf.
+var ErrTooLarge = errors.New("larger than a leaf may be")
+
 // Leaf is the event as it enters the tree. Whoever has it keeps these bytes.
 func (e Event) Leaf() ([]byte, error) {
-	b, err := json.Marshal(e)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // a leaf is no web page, and < is one byte
+	if err := enc.Encode(e); err != nil {
 		return nil, fmt.Errorf("encode audit event: %w", err)
 	}
-	if len(b) > MaxLeaf {
-		return nil, fmt.Errorf("encode audit event: %s of %d bytes is larger than a leaf may be", e.Kind, len(b))
+	leaf := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if len(leaf) > MaxLeaf {
+		return nil, fmt.Errorf("encode audit event: %s of %d bytes is %w", e.Kind, len(leaf), ErrTooLarge)
 	}
-	return b, nil
+	return leaf, nil
 }
 
 // Entry is an event at its place in the log.

@@ -10,8 +10,8 @@ import (
 
 // Group commit. A commit costs a sync of the disk, whoever's work is in it, so
 // the writers that arrive while one transaction commits wait for it together and
-// share the next. The two kinds of work of an issuance go further: all of a kind
-// in one transaction share their statements too.
+// share the next. The two kinds of work of an issuance, and events that stand
+// alone, go further: all of a kind in one transaction share their statements too.
 //
 // A transaction is first tried without savepoints, as nearly all of them need
 // none. When anything of the shared statements is refused, it is undone and run
@@ -73,7 +73,7 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 	// 2. The turn to write, and the work.
 	now := w.now()
 	t := &tx{ctx: ctx, db: w.db, session: w.session, now: now.Unix(), nowMicro: now.UnixMicro()}
-	err := t.begin(expected(jobs, careful))
+	err := t.begin()
 	if err == nil {
 		err = t.work(jobs, careful)
 	}
@@ -88,6 +88,7 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 	}
 	switch {
 	case err == nil:
+		w.news.tell(t.size)
 		return nil
 	case unknown:
 		w.drop()
@@ -106,24 +107,11 @@ func (w *writer) attempt(jobs []*job, careful bool) error {
 	return &awayError{doing: "run transaction", err: err}
 }
 
-// expected is how many serials jobs will take if nothing is refused. When
-// something is, nobody can say.
-func expected(jobs []*job, careful bool) (n int) {
-	if careful {
-		return 0
-	}
-	for _, j := range jobs {
-		if j.issue != nil {
-			n += len(j.issue.intents)
-		}
-	}
-	return n
-}
-
 // work runs jobs: the shared kinds first, then the others one by one.
 func (t *tx) work(jobs []*job, careful bool) error {
 	var issues []*issuance
 	var completions []*completion
+	var appends []*appending
 	for _, j := range jobs {
 		j.err = nil
 		if j.issue != nil {
@@ -134,6 +122,10 @@ func (t *tx) work(jobs []*job, careful bool) error {
 			j.complete.job = j
 			completions = append(completions, j.complete)
 		}
+		if j.append != nil {
+			j.append.job = j
+			appends = append(appends, j.append)
+		}
 	}
 	if careful {
 		if err := blame(t, issues, (*tx).issue, (*issuance).refuse); err != nil {
@@ -142,7 +134,10 @@ func (t *tx) work(jobs []*job, careful bool) error {
 		if err := blame(t, completions, (*tx).complete, (*completion).refuse); err != nil {
 			return err
 		}
-	} else if err := t.together(issues, completions); err != nil {
+		if err := blame(t, appends, (*tx).append, (*appending).refuse); err != nil {
+			return err
+		}
+	} else if err := t.together(issues, completions, appends); err != nil {
 		return err
 	}
 	for _, j := range jobs {
@@ -158,10 +153,13 @@ func (t *tx) work(jobs []*job, careful bool) error {
 }
 
 // together runs the whole sets, or asks for more care.
-func (t *tx) together(issues []*issuance, completions []*completion) error {
+func (t *tx) together(issues []*issuance, completions []*completion, appends []*appending) error {
 	err := t.issue(issues)
 	if err == nil {
 		err = t.complete(completions)
+	}
+	if err == nil {
+		err = t.append(appends)
 	}
 	if err == nil {
 		err = t.send()

@@ -24,8 +24,9 @@ type dialect struct {
 	// literals.
 	bytes string
 
-	// begin starts a transaction that writes.
-	begin string
+	// begin starts a transaction that writes; lock, behind a SELECT, keeps the
+	// rows until it ends.
+	begin, lock string
 
 	// migrate brings the schema up to date, one process at a time.
 	migrate func(ctx context.Context, d *dialect, url string) error

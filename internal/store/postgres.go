@@ -22,6 +22,7 @@ var postgresDialect = &dialect{
 	goose:   goose.DialectPostgres,
 	bytes:   "BYTEA",
 	begin:   `BEGIN`,
+	lock:    ` FOR UPDATE`,
 	migrate: postgresMigrate,
 	connect: postgresConnect,
 	reader:  postgresReader,

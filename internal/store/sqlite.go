@@ -24,7 +24,7 @@ var sqliteDialect = &dialect{
 	schema:  migrations.SQLite,
 	goose:   goose.DialectSQLite3,
 	bytes:   "BLOB",
-	begin:   `BEGIN IMMEDIATE`,
+	begin:   `BEGIN IMMEDIATE`, // locks the whole file
 	migrate: sqliteMigrate,
 	connect: sqliteConnect,
 	reader:  sqliteReader,

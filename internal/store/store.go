@@ -55,6 +55,7 @@ type Config struct {
 type Store struct {
 	writer *writer
 	read   *reader
+	news   news
 	clock  func() time.Time
 }
 
@@ -92,7 +93,7 @@ func connect(ctx context.Context, c Config) (*Store, error) {
 		return nil, unopened(err)
 	}
 	s := &Store{read: newReader(d, read), clock: time.Now}
-	s.writer = startWriter(d, c.URL, c.Log, func() time.Time { return s.clock() })
+	s.writer = startWriter(d, c.URL, c.Log, &s.news, func() time.Time { return s.clock() })
 	return s, nil
 }
 

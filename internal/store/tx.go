@@ -26,7 +26,7 @@ type tx struct {
 	nowMicro int64 // the same in microseconds
 
 	counters          // the last that were given
-	stored   counters // what the row says since begin
+	stored   counters // what the row says
 	once     int      // rows inserted into once, refused ones included
 
 	// waiting is what send has not sent yet.
@@ -101,7 +101,7 @@ const (
 
 // savepoint runs work so that its error undoes its own changes and no others.
 func (t *tx) savepoint(work func() error) error {
-	before := t.counters
+	before := t.counters // serials, and the audit log with its tree
 	if _, err := t.exec(setSavepoint); err != nil {
 		return t.give(err)
 	}
@@ -133,26 +133,25 @@ func (t *tx) give(err error) error {
 	return t.lost
 }
 
-// begin starts the transaction, takes the counters' row, and with it the turn to
-// write, and sets aside the next n serials.
-func (t *tx) begin(n int) error {
-	const take = `UPDATE counters SET serial = serial + $1 WHERE one = 1 RETURNING serial, state, size, frontier, at`
+// begin starts the transaction and takes the counters' row, and with it the turn
+// to write.
+func (t *tx) begin() error {
+	const take = `SELECT serial, state, size, frontier, at FROM counters WHERE one = 1`
 	t.later(statement{shape: shape{literal: t.db.begin}})
 	found, err := t.row(func(r scanner) error {
 		var frontier []byte
 		err := r.Scan(&t.stored.serial, &t.stored.state, &t.stored.size, &frontier, &t.stored.at)
 		t.stored.frontier = string(frontier)
 		return err
-	}, take, n)
+	}, take+t.db.lock)
 	if err == nil && !found {
 		err = errors.New("the counters' row is gone")
 	}
 	t.counters = t.stored
-	t.serial -= int64(n)
 	return err
 }
 
-// commit writes the counters, where they are not what begin stored, and ends the
+// commit writes the counters, where they are not what begin read, and ends the
 // transaction. unknown is true when the error leaves open whether it happened.
 func (t *tx) commit() (unknown bool, err error) {
 	if t.counters != t.stored {

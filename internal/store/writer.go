@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// job is what one caller waits for. Exactly one of issue, complete and alone is
-// set.
+// job is what one caller waits for. Exactly one of issue, complete, append and
+// alone is set.
 type job struct {
 	issue    *issuance
 	complete *completion
+	append   *appending
 	alone    func(*tx) error
 
 	err   error         // the answer, once done is closed
@@ -28,6 +29,8 @@ type writer struct {
 	log *slog.Logger
 	now func() time.Time
 
+	news *news // is told how large the log is after each commit
+
 	patience time.Duration // with one try; a database that hangs is away
 
 	session session // of the goroutine; nil before the first job and after a loss
@@ -41,9 +44,9 @@ type writer struct {
 	ended  chan struct{} // closed when the goroutine has returned
 }
 
-func startWriter(d *dialect, url string, log *slog.Logger, now func() time.Time) *writer {
+func startWriter(d *dialect, url string, log *slog.Logger, n *news, now func() time.Time) *writer {
 	w := &writer{
-		db: d, url: url, log: log, now: now, patience: maxTime,
+		db: d, url: url, log: log, now: now, news: n, patience: maxTime,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go w.loop()
