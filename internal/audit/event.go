@@ -2,9 +2,12 @@ package audit
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/sallyport-ssh/sallyport/internal/id"
 )
@@ -56,6 +59,19 @@ const (
 	CAStarted     Kind = "ca_started"     // with which keys and settings
 	LogDamaged    Kind = "log_damaged"    // the tree in the database is not what was signed
 )
+
+// Kinds is the closed list, in the order above.
+func Kinds() []Kind {
+	return []Kind{
+		LoginGranted, LoginRefused, LoginEnded,
+		CertificateIssued, CertificateRevoked,
+		SessionGranted, SessionDenied, SessionEnded,
+		RecordingStarted, RecordingSealed, RecordingLost, RecordingRead, RecordingOpened, RecordingHeld,
+		RecordingReleased, RecordingDeleted, RecordingSearched,
+		NodeEnrolled, NodeAdded, NodeChanged, NodeRemoved, ProxyEnrolled, EnrolmentRefused, TokenMade, TokenRemoved,
+		PolicyApplied, PolicyRefused, AdminRefused, CAStarted, LogDamaged,
+	}
+}
 
 // Outcome is whether what was asked for happened.
 type Outcome string
@@ -137,8 +153,19 @@ type Recording struct {
 // Policy is an applied policy, or one that was refused.
 type Policy struct {
 	Revision int64  `json:"revision,omitempty"`
-	SHA256   []byte `json:"sha256"` // of the JSON object, file name to text
+	SHA256   []byte `json:"sha256"` // of what sha256sum prints for the files, in the order of their names
 	Files    int    `json:"files"`
+}
+
+// PolicyOf names the files of a policy, name to text, by one digest:
+//
+//	LC_ALL=C sha256sum * | sha256sum
+func PolicyOf(revision int64, files map[string]string) *Policy {
+	all := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(all, "%x  %s\n", sha256.Sum256([]byte(files[name])), name)
+	}
+	return &Policy{Revision: revision, SHA256: all.Sum(nil), Files: len(files)}
 }
 
 // Token is a join token without its secret.
