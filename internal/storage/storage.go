@@ -8,18 +8,20 @@
 // One test (contract_test.go) holds every implementation to it, with a real
 // server behind.
 //
-// Put is atomic and durable: after nil the piece is there whole, also after a
-// power cut; after an error it is there whole or not at all. Putting the same
-// piece again succeeds and changes nothing; another piece at its place is
-// refused. Pieces have no gaps: what a reader sees is always a beginning of the
-// recording. Nothing is overwritten.
+// Put is durable: after nil the piece is there whole, also after a power cut;
+// after an error it is there whole or not at all, but that a crash of this process
+// can leave its beginning in a directory. Putting the same piece again succeeds
+// and changes nothing; another piece at its place is refused. Pieces have no gaps:
+// what a reader sees is always a beginning of the recording. Nothing is
+// overwritten. A recording has one writer at a time, its proxy.
 //
 // What is retained or held is not deleted, by nobody who comes through this
 // package, and where a bucket has object lock, by nobody at all.
 //
-// Errors are of reason recording_away where the store does not answer and the
-// call may be made again, not_found for a session it does not have, and
-// recording_held.
+// Errors are of reason recording_away where the store does not answer, refuses us
+// or talks nonsense, and the call may be made again; not_found for a session that
+// it does not have; recording_held; and recording_damaged where what it has is not
+// what was put.
 package storage
 
 import (
@@ -30,10 +32,15 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/id"
 )
 
+// MaxPiece is how long a piece may be, in bytes.
+const MaxPiece = 4 << 20
+
 // Store keeps recordings. Its methods may be called by any number of
 // goroutines. There is no zero implementation.
 type Store interface {
-	// Put adds a piece of session's recording that begins at byte offset.
+	// Put adds a piece of session's recording, of 1 to MaxPiece bytes, that begins
+	// at byte offset. After nil the caller may change piece; after an error it may
+	// still be on its way out.
 	Put(ctx context.Context, session id.Session, offset int64, piece []byte) error
 	// Open opens what there is of a recording now. The caller closes it.
 	Open(ctx context.Context, session id.Session) (Reader, error)
