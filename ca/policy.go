@@ -5,6 +5,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/policy"
 	"github.com/sallyport-ssh/sallyport/internal/policydir"
 	"github.com/sallyport-ssh/sallyport/internal/store"
@@ -30,7 +31,7 @@ func (ca *CA) applyDir(ctx context.Context, files map[string]string) error {
 		return err
 	}
 	next := store.Revision{Policy: wire.Policy{Author: "policy_dir", Applied: time.Now().Unix(), Files: files}}
-	if _, err := ca.store.ApplyPolicy(ctx, next, now.Revision); err != nil {
+	if _, err := ca.store.ApplyPolicy(ctx, store.Actor{Name: audit.CA}, next, now.Revision); err != nil {
 		return err
 	}
 	return ca.directory.Refresh(ctx)

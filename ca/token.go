@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-ssh/sallyport/ca/internal/people"
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/cli"
 	"github.com/sallyport-ssh/sallyport/internal/config"
 	"github.com/sallyport-ssh/sallyport/internal/store"
@@ -33,9 +34,9 @@ func (t tokenCommand) run(ctx context.Context, env cli.Env) error {
 		return err
 	}
 	defer s.Close()
-	token, err := people.CreateToken(ctx, s, wire.NewJoinToken{
+	token, err := people.CreateToken(ctx, s, store.Actor{Name: audit.CA}, wire.NewJoinToken{
 		Part: wire.Part(t.Part), Names: t.Name, Labels: t.Label, Uses: t.Uses, Seconds: t.For.Seconds(),
-	}, "sallyport ca token", time.Now())
+	}, time.Now())
 	if err != nil {
 		return err
 	}

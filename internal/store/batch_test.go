@@ -27,7 +27,7 @@ var batchPromises = []promise{
 	{"refusals among many writers undo nobody else's work and leave no gaps", func(t *testing.T, s *Store) {
 		must(s.RecordLogin(t.Context(), login("you@example.com", "used")))(t)
 		n := fullNode("web-1")
-		ok(t, s.AddNode(t.Context(), n))
+		ok(t, s.AddNode(t.Context(), ada, n))
 		const rounds = 40
 		var mu sync.Mutex
 		good := 1
@@ -51,14 +51,14 @@ var batchPromises = []promise{
 				done(err, fault.TokenReplayed)
 			})
 			wg.Go(func() {
-				_, err := s.OpenSession(t.Context(), newSession(fmt.Sprint(i), 1), intent(ProfileSession, "x"))
+				_, err := s.OpenSession(t.Context(), opening(newSession(fmt.Sprint(i), 1), intent(ProfileSession, "x")))
 				done(err, "")
 			})
 			wg.Go(func() {
 				expect(t, s.Complete(t.Context(), 1<<40, []byte("x")), fault.NotFound)
 			})
 			wg.Go(func() {
-				_, _, err := s.EnrollNode(t.Context(), hash("no token"), newNode("x"), intent(ProfileHost, "x"))
+				_, _, err := s.EnrollNode(t.Context(), by("no token", intent(ProfileHost, "x")), newNode("x"))
 				done(err, fault.JoinTokenUnknown)
 			})
 			wg.Go(func() {
@@ -111,7 +111,7 @@ var batchPromises = []promise{
 		}
 		ok(t, s.Close())
 		wg.Wait()
-		_, err := s.Reserve(t.Context(), intent(ProfileHost, "x"))
+		_, err := s.Reserve(t.Context(), ada, intent(ProfileHost, "x"))
 		refused(t, err, fault.StoreAway)
 		ok(t, s.Close())
 	}},

@@ -3,25 +3,32 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 )
 
-// reserve gives each intent the next serial and stores it.
-func reserve(t *tx, intents []Intent) []id.Serial {
+// reserve gives each intent the next serial, stores it, and logs its event: no
+// serial without its leaf. events has one for each intent.
+func (t *tx) reserve(intents []Intent, events []audit.Event) ([]id.Serial, error) {
 	const insert = `INSERT INTO certificates
 		(serial, profile, subject, key_print, valid_after, valid_before, reserved)
 		VALUES {($, $, $, $, $, $, $)}`
+	if len(events) != len(intents) {
+		return nil, fmt.Errorf("reserve %d serials: %d events", len(intents), len(events))
+	}
 	serials := make([]id.Serial, len(intents))
 	args := make([]any, 0, 7*len(intents))
 	for n, i := range intents {
 		t.serial++
 		serials[n] = id.Serial(t.serial)
+		events[n].Certificate = i.certificate(serials[n])
 		args = append(args, t.serial, i.Profile, i.Subject, i.KeyPrint, i.ValidAfter, i.ValidBefore, t.now)
 	}
 	t.laterRows(insert, 7, args, nil, nil)
-	return serials
+	return serials, t.log(events...)
 }
 
 // completion stores a signed certificate.
@@ -94,18 +101,18 @@ func (s *Store) Certificate(ctx context.Context, serial id.Serial) (Certificate,
 
 // Revoke marks a certificate as revoked from now on. Doing it again changes
 // nothing.
-func (s *Store) Revoke(ctx context.Context, serial id.Serial) error {
+func (s *Store) Revoke(ctx context.Context, by Actor, serial id.Serial) error {
 	return s.alone(ctx, func(t *tx) error {
-		const query = `SELECT revoked FROM certificates WHERE serial = $1`
-		var revoked int64
-		found, err := t.row(func(r scanner) error { return r.Scan(&revoked) }, query, int64(serial))
+		const query = `SELECT ` + certificateColumns + ` FROM certificates WHERE serial = $1`
+		var c Certificate
+		found, err := t.row(func(r scanner) (err error) { c, err = scanCertificate(r); return err }, query, int64(serial))
 		if err != nil {
 			return err
 		}
 		if !found {
 			return noCertificate(serial)
 		}
-		if revoked != 0 {
+		if c.Revoked != 0 {
 			return nil
 		}
 		const update = `UPDATE certificates SET revoked = $1 WHERE serial = $2`
@@ -113,8 +120,22 @@ func (s *Store) Revoke(ctx context.Context, serial id.Serial) error {
 			return err
 		}
 		t.bump()
-		return nil
+		return t.log(by.revokes(c))
 	})
+}
+
+func (a Actor) revokes(c Certificate) audit.Event {
+	e := a.did(audit.CertificateRevoked)
+	e.Certificate = c.certificate(c.Serial)
+	switch c.Profile {
+	case ProfileLogin:
+		e.Kind, e.Identity = audit.LoginEnded, id.Identity(c.Subject)
+	case ProfileSession:
+		e.Identity = id.Identity(c.Subject)
+	case ProfileHost:
+		e.Text = "of " + c.Subject // a node or a proxy
+	}
+	return e
 }
 
 // RevokedLogins returns the login certificates that were revoked and have not

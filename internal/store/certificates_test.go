@@ -15,7 +15,7 @@ import (
 var certificatePromises = []promise{
 	{"a certificate has its intent before it has its blob", func(t *testing.T, s *Store) {
 		i := intent(ProfileHost, "web-1")
-		serial := must(s.Reserve(t.Context(), i))(t)
+		serial := reserved(t, s, i)
 		got := must(s.Certificate(t.Context(), serial))(t)
 		if got.Reserved == 0 || got.Blob != nil {
 			t.Fatalf("%+v", got)
@@ -27,7 +27,7 @@ var certificatePromises = []promise{
 		}
 	}},
 	{"a certificate is completed once", func(t *testing.T, s *Store) {
-		serial := must(s.Reserve(t.Context(), intent(ProfileHost, "web-1")))(t)
+		serial := reserved(t, s, intent(ProfileHost, "web-1"))
 		ok(t, s.Complete(t.Context(), serial, []byte("signed")))
 		refused(t, s.Complete(t.Context(), serial, []byte("signed")), fault.CertificateStored)
 		refused(t, s.Complete(t.Context(), serial, []byte("other")), fault.CertificateStored)
@@ -36,7 +36,7 @@ var certificatePromises = []promise{
 		}
 	}},
 	{"of many who complete one serial at once one does", func(t *testing.T, s *Store) {
-		serial := must(s.Reserve(t.Context(), intent(ProfileHost, "web-1")))(t)
+		serial := reserved(t, s, intent(ProfileHost, "web-1"))
 		errs := make([]error, 20)
 		var wg sync.WaitGroup
 		for i := range errs {
@@ -58,13 +58,13 @@ var certificatePromises = []promise{
 		refused(t, s.Complete(t.Context(), 1<<63, []byte("signed")), fault.NotFound)
 	}},
 	{"an empty certificate is refused", func(t *testing.T, s *Store) {
-		serial := must(s.Reserve(t.Context(), intent(ProfileHost, "web-1")))(t)
+		serial := reserved(t, s, intent(ProfileHost, "web-1"))
 		refused(t, s.Complete(t.Context(), serial, nil), fault.BadRequest)
 	}},
 	{"a profile that does not exist takes no serial", func(t *testing.T, s *Store) {
-		_, err := s.Reserve(t.Context(), intent("root", "web-1"))
+		_, err := s.Reserve(t.Context(), ada, intent("root", "web-1"))
 		refused(t, err, fault.InternalError)
-		if got := must(s.Reserve(t.Context(), intent(ProfileHost, "web-1")))(t); got != 1 {
+		if got := reserved(t, s, intent(ProfileHost, "web-1")); got != 1 {
 			t.Fatalf("serial %d, want 1", got)
 		}
 	}},
@@ -73,19 +73,19 @@ var certificatePromises = []promise{
 		refused(t, err, fault.NotFound)
 		_, err = s.Certificate(t.Context(), 1<<63)
 		refused(t, err, fault.NotFound)
-		refused(t, s.Revoke(t.Context(), 7), fault.NotFound)
+		refused(t, s.Revoke(t.Context(), ada, 7), fault.NotFound)
 	}},
 	{"revoked logins are listed until they expire", func(t *testing.T, s *Store) {
 		now := time.Unix(5000, 0)
 		s.clock = func() time.Time { return now }
 		short := intent(ProfileLogin, "you@example.com")
 		short.ValidBefore = 6000
-		a := must(s.Reserve(t.Context(), short))(t)
-		b := must(s.Reserve(t.Context(), intent(ProfileLogin, "you@example.com")))(t)
-		c := must(s.Reserve(t.Context(), intent(ProfileHost, "web-1")))(t)
-		must(s.Reserve(t.Context(), intent(ProfileLogin, "you@example.com")))(t)
+		a := reserved(t, s, short)
+		b := reserved(t, s, intent(ProfileLogin, "you@example.com"))
+		c := reserved(t, s, intent(ProfileHost, "web-1"))
+		reserved(t, s, intent(ProfileLogin, "you@example.com"))
 		for _, serial := range []id.Serial{c, b, a} {
-			ok(t, s.Revoke(t.Context(), serial))
+			ok(t, s.Revoke(t.Context(), ada, serial))
 		}
 		list := func() (serials []id.Serial) {
 			for _, c := range must(s.RevokedLogins(t.Context()))(t) {
@@ -107,11 +107,11 @@ var certificatePromises = []promise{
 	{"revoking bumps the state once and keeps its first time", func(t *testing.T, s *Store) {
 		now := time.Unix(5000, 0)
 		s.clock = func() time.Time { return now }
-		serial := must(s.Reserve(t.Context(), intent(ProfileLogin, "you@example.com")))(t)
+		serial := reserved(t, s, intent(ProfileLogin, "you@example.com"))
 		before := must(s.StateVersion(t.Context()))(t)
-		ok(t, s.Revoke(t.Context(), serial))
+		ok(t, s.Revoke(t.Context(), ada, serial))
 		now = time.Unix(6000, 0)
-		ok(t, s.Revoke(t.Context(), serial))
+		ok(t, s.Revoke(t.Context(), ada, serial))
 		if got := must(s.StateVersion(t.Context()))(t); got != before+1 {
 			t.Fatalf("state %d, want %d", got, before+1)
 		}
@@ -120,8 +120,8 @@ var certificatePromises = []promise{
 		}
 	}},
 	{"a certificate that was revoked before it was signed can still be completed", func(t *testing.T, s *Store) {
-		serial := must(s.Reserve(t.Context(), intent(ProfileLogin, "you@example.com")))(t)
-		ok(t, s.Revoke(t.Context(), serial))
+		serial := reserved(t, s, intent(ProfileLogin, "you@example.com"))
+		ok(t, s.Revoke(t.Context(), ada, serial))
 		ok(t, s.Complete(t.Context(), serial, []byte("signed")))
 	}},
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/rig"
+	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
 
 // promise is one sentence of the contract. Every promise is kept by both
@@ -139,4 +140,22 @@ func login(name, token string) Login {
 
 func intent(p Profile, subject string) Intent {
 	return Intent{Profile: p, Subject: subject, KeyPrint: "SHA256:key", ValidAfter: 100, ValidBefore: far}
+}
+
+// ada does what admins do.
+var ada = Actor{"ada@example.com", "192.0.2.9"}
+
+// reserved is the serial of one intent.
+func reserved(t testing.TB, s *Store, i Intent) id.Serial {
+	t.Helper()
+	return must(s.Reserve(t.Context(), ada, i))(t)[0]
+}
+
+// by is an enrolment with the token of that secret.
+func by(secret string, intents ...Intent) Enrolment {
+	return Enrolment{Secret: hash(secret), Client: "192.0.2.7", Intents: intents}
+}
+
+func opening(ws wire.Session, i Intent) Opening {
+	return Opening{Session: ws, Roles: []string{ws.Role, "other"}, Intent: i}
 }

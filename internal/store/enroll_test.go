@@ -41,8 +41,8 @@ func newProxy(name string) Proxy {
 // enrol creates a token for one node and enrols it.
 func enrol(t testing.TB, s *Store, name string) Node {
 	t.Helper()
-	ok(t, s.CreateToken(t.Context(), token("token-"+name, wire.PartAgent, 1, name), hash("secret of "+name)))
-	n, _, err := s.EnrollNode(t.Context(), hash("secret of "+name), newNode(name))
+	ok(t, s.CreateToken(t.Context(), ada, token("token-"+name, wire.PartAgent, 1, name), hash("secret of "+name)))
+	n, _, err := s.EnrollNode(t.Context(), by("secret of "+name), newNode(name))
 	ok(t, err)
 	return n
 }
@@ -52,32 +52,31 @@ var enrolPromises = []promise{
 		want := []wire.JoinToken{token("b", wire.PartAgent, 3, "web-*", "db-1"), token("a", wire.PartProxy, 1, "*")}
 		want[0].Expires++
 		for _, w := range want {
-			ok(t, s.CreateToken(t.Context(), w, hash(w.ID)))
+			ok(t, s.CreateToken(t.Context(), ada, w, hash(w.ID)))
 		}
 		if diff := cmp.Diff(want, must(s.Tokens(t.Context()))(t)); diff != "" {
 			t.Fatal(diff)
 		}
 	}},
 	{"a second token of one name or one secret is refused", func(t *testing.T, s *Store) {
-		ok(t, s.CreateToken(t.Context(), token("a", wire.PartAgent, 1, "*"), hash("a")))
-		refused(t, s.CreateToken(t.Context(), token("a", wire.PartAgent, 1, "*"), hash("b")), fault.BadRequest)
-		refused(t, s.CreateToken(t.Context(), token("b", wire.PartAgent, 1, "*"), hash("a")), fault.BadRequest)
+		ok(t, s.CreateToken(t.Context(), ada, token("a", wire.PartAgent, 1, "*"), hash("a")))
+		refused(t, s.CreateToken(t.Context(), ada, token("a", wire.PartAgent, 1, "*"), hash("b")), fault.BadRequest)
+		refused(t, s.CreateToken(t.Context(), ada, token("b", wire.PartAgent, 1, "*"), hash("a")), fault.BadRequest)
 	}},
 	{"a deleted token is unknown", func(t *testing.T, s *Store) {
-		ok(t, s.CreateToken(t.Context(), token("a", wire.PartAgent, 1, "*"), hash("a")))
-		ok(t, s.DeleteToken(t.Context(), "a"))
-		refused(t, s.DeleteToken(t.Context(), "a"), fault.NotFound)
-		_, _, err := s.EnrollNode(t.Context(), hash("a"), newNode("web-1"))
+		ok(t, s.CreateToken(t.Context(), ada, token("a", wire.PartAgent, 1, "*"), hash("a")))
+		ok(t, s.DeleteToken(t.Context(), ada, "a"))
+		refused(t, s.DeleteToken(t.Context(), ada, "a"), fault.NotFound)
+		_, _, err := s.EnrollNode(t.Context(), by("a"), newNode("web-1"))
 		refused(t, err, fault.JoinTokenUnknown)
 	}},
 	{"a node gets the token's labels and its host certificates' serials", func(t *testing.T, s *Store) {
-		ok(t, s.CreateToken(t.Context(), token("a", wire.PartAgent, 1, "web-*"), hash("a")))
+		ok(t, s.CreateToken(t.Context(), ada, token("a", wire.PartAgent, 1, "web-*"), hash("a")))
 		before := must(s.StateVersion(t.Context()))(t)
 		asked := newNode("web-1")
 		asked.Labels = map[string]string{"env": "chosen by the node"}
 		asked.Proven, asked.Agent = 12, false
-		n, serials, err := s.EnrollNode(t.Context(), hash("a"), asked,
-			intent(ProfileHost, "web-1"), intent(ProfileHost, "web-1"))
+		n, serials, err := s.EnrollNode(t.Context(), by("a", intent(ProfileHost, "web-1"), intent(ProfileHost, "web-1")), asked)
 		ok(t, err)
 		if !slices.Equal(serials, []id.Serial{1, 2}) {
 			t.Fatalf("serials %v", serials)
@@ -106,7 +105,7 @@ var enrolPromises = []promise{
 			expired, usedUp, token("never", wire.PartAgent, 0, "*"), token("proxy", wire.PartProxy, 1, "*"),
 			token("web", wire.PartAgent, 1, "web-*", "["), token("nameless", wire.PartAgent, 1),
 		} {
-			ok(t, s.CreateToken(t.Context(), tok, hash(tok.ID)))
+			ok(t, s.CreateToken(t.Context(), ada, tok, hash(tok.ID)))
 		}
 		others := newNode("web-1")
 		others.Names = []string{"web-1", "db-1"}
@@ -124,38 +123,38 @@ var enrolPromises = []promise{
 			{"web", others, fault.JoinTokenNames},
 			{"nameless", newNode("web-1"), fault.JoinTokenNames},
 		} {
-			_, _, err := s.EnrollNode(t.Context(), hash(c.token), c.node, intent(ProfileHost, "web-1"))
+			_, _, err := s.EnrollNode(t.Context(), by(c.token, intent(ProfileHost, "web-1")), c.node)
 			refused(t, err, c.want)
 		}
-		_, _, err := s.EnrollProxy(t.Context(), hash("web"), newProxy("web-1"), intent(ProfileHost, "web-1"))
+		_, _, err := s.EnrollProxy(t.Context(), by("web", intent(ProfileHost, "web-1")), newProxy("web-1"))
 		refused(t, err, fault.JoinTokenUnknown)
 		if nodes := must(s.Nodes(t.Context()))(t); len(nodes) != 0 {
 			t.Fatalf("%+v", nodes)
 		}
-		if serial := must(s.Reserve(t.Context(), intent(ProfileHost, "a")))(t); serial != 1 {
+		if serial := reserved(t, s, intent(ProfileHost, "a")); serial != 1 {
 			t.Fatalf("serial %d: a refusal took one", serial)
 		}
 	}},
 	{"a node without id, name or key is refused", func(t *testing.T, s *Store) {
-		ok(t, s.CreateToken(t.Context(), token("a", wire.PartAgent, 9, "*"), hash("a")))
+		ok(t, s.CreateToken(t.Context(), ada, token("a", wire.PartAgent, 9, "*"), hash("a")))
 		for _, change := range []func(*Node){
 			func(n *Node) { n.ID = "" }, func(n *Node) { n.Name = "" }, func(n *Node) { n.Pin = nil },
 		} {
 			n := newNode("web-1")
 			change(&n)
-			_, _, err := s.EnrollNode(t.Context(), hash("a"), n)
+			_, _, err := s.EnrollNode(t.Context(), by("a"), n)
 			refused(t, err, fault.BadRequest)
 		}
-		_, _, err := s.EnrollProxy(t.Context(), hash("a"), Proxy{})
+		_, _, err := s.EnrollProxy(t.Context(), by("a"), Proxy{})
 		refused(t, err, fault.BadRequest)
 	}},
 	{"of many who bring a token with three uses at once three get in", func(t *testing.T, s *Store) {
-		ok(t, s.CreateToken(t.Context(), token("a", wire.PartAgent, 3, "*"), hash("a")))
+		ok(t, s.CreateToken(t.Context(), ada, token("a", wire.PartAgent, 3, "*"), hash("a")))
 		errs := make([]error, 20)
 		var wg sync.WaitGroup
 		for i := range errs {
 			wg.Go(func() {
-				_, _, errs[i] = s.EnrollNode(t.Context(), hash("a"), newNode(fmt.Sprint("web-", i)))
+				_, _, errs[i] = s.EnrollNode(t.Context(), by("a"), newNode(fmt.Sprint("web-", i)))
 			})
 		}
 		wg.Wait()
@@ -173,24 +172,24 @@ var enrolPromises = []promise{
 	}},
 	{"a name that another key holds is refused and its token not counted", func(t *testing.T, s *Store) {
 		enrol(t, s, "web-1")
-		ok(t, s.CreateToken(t.Context(), token("b", wire.PartAgent, 1, "web-1"), hash("b")))
+		ok(t, s.CreateToken(t.Context(), ada, token("b", wire.PartAgent, 1, "web-1"), hash("b")))
 		thief := newNode("web-1")
 		thief.Pin = hash("another key")
-		_, _, err := s.EnrollNode(t.Context(), hash("b"), thief)
+		_, _, err := s.EnrollNode(t.Context(), by("b"), thief)
 		refused(t, err, fault.NodeNameTaken)
 		thief.Name = "web-1"
-		ok(t, s.RemoveNode(t.Context(), "web-1"))
-		_, _, err = s.EnrollNode(t.Context(), hash("b"), thief)
+		ok(t, s.RemoveNode(t.Context(), ada, "web-1"))
+		_, _, err = s.EnrollNode(t.Context(), by("b"), thief)
 		ok(t, err)
 	}},
 	{"a key that comes back keeps its id and strictness and must prove itself anew", func(t *testing.T, s *Store) {
 		first := enrol(t, s, "web-1")
 		ok(t, s.ProveNode(t.Context(), first.ID, 77))
-		must(s.UpdateNode(t.Context(), first.ID, func(n *Node) error { n.Strict = true; return nil }))(t)
-		ok(t, s.CreateToken(t.Context(), token("b", wire.PartAgent, 1, "www"), hash("b")))
+		must(s.UpdateNode(t.Context(), ada, first.ID, func(n *Node) error { n.Strict = true; return nil }))(t)
+		ok(t, s.CreateToken(t.Context(), ada, token("b", wire.PartAgent, 1, "www"), hash("b")))
 		back := newNode("www")
 		back.Pin = first.Pin
-		n, _, err := s.EnrollNode(t.Context(), hash("b"), back)
+		n, _, err := s.EnrollNode(t.Context(), by("b"), back)
 		ok(t, err)
 		if n.ID != first.ID || !n.Strict || n.Proven != 0 || n.Name != "www" {
 			t.Fatalf("%+v", n)
@@ -199,8 +198,8 @@ var enrolPromises = []promise{
 		refused(t, err, fault.NodeUnknown)
 	}},
 	{"a proxy comes back as it enrolled, and with the same key in its place", func(t *testing.T, s *Store) {
-		ok(t, s.CreateToken(t.Context(), token("a", wire.PartProxy, 9, "p-*"), hash("a")))
-		p, serials, err := s.EnrollProxy(t.Context(), hash("a"), newProxy("p-1"), intent(ProfileHost, "p-1"))
+		ok(t, s.CreateToken(t.Context(), ada, token("a", wire.PartProxy, 9, "p-*"), hash("a")))
+		p, serials, err := s.EnrollProxy(t.Context(), by("a", intent(ProfileHost, "p-1")), newProxy("p-1"))
 		ok(t, err)
 		if !slices.Equal(serials, []id.Serial{1}) {
 			t.Fatalf("serials %v", serials)
@@ -209,13 +208,13 @@ var enrolPromises = []promise{
 			t.Fatal(diff)
 		}
 		p.Addr = "elsewhere:2222"
-		_, _, err = s.EnrollProxy(t.Context(), hash("a"), p)
+		_, _, err = s.EnrollProxy(t.Context(), by("a"), p)
 		ok(t, err)
 		thief := newProxy("p-1")
 		thief.Pin = hash("another key")
-		_, _, err = s.EnrollProxy(t.Context(), hash("a"), thief)
+		_, _, err = s.EnrollProxy(t.Context(), by("a"), thief)
 		refused(t, err, fault.NodeNameTaken)
-		_, _, err = s.EnrollProxy(t.Context(), hash("a"), newProxy("q-1"))
+		_, _, err = s.EnrollProxy(t.Context(), by("a"), newProxy("q-1"))
 		refused(t, err, fault.JoinTokenNames)
 		if diff := cmp.Diff([]Proxy{p}, must(s.Proxies(t.Context()))(t)); diff != "" {
 			t.Fatal(diff)

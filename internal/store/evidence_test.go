@@ -14,12 +14,12 @@ var evidencePromises = []promise{
 	{"evidence cannot be changed or removed by a statement", func(t *testing.T, s *Store) {
 		signed := must(s.RecordLogin(t.Context(), login("you@example.com", "a")))(t)
 		ok(t, s.Complete(t.Context(), signed, []byte("signed")))
-		ok(t, s.Revoke(t.Context(), signed))
-		must(s.Reserve(t.Context(), intent(ProfileLogin, "you@example.com")))(t) // 2, neither signed nor revoked
+		ok(t, s.Revoke(t.Context(), ada, signed))
+		reserved(t, s, intent(ProfileLogin, "you@example.com")) // 2, neither signed nor revoked
 		openSession(t, s, newSession("live", 100))
 		openSession(t, s, newSession("ended", 100))
 		ok(t, s.EndSession(t.Context(), "ended", wire.EndRequest{End: "closed"}, 150))
-		must(s.ApplyPolicy(t.Context(), revision("one"), 0))(t)
+		must(s.ApplyPolicy(t.Context(), ada, revision("one"), 0))(t)
 
 		attempts := []string{
 			`DELETE FROM certificates WHERE serial = 1`,

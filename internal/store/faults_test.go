@@ -231,17 +231,17 @@ func TestAKilledDatabaseIsStoreAwayAndComesBackByItself(t *testing.T) {
 func TestAnIdleConnectionThatDiedIsReplacedWithoutAnError(t *testing.T) {
 	server := rig.Postgres(t)
 	s := open(t, server.URL)
-	must(s.Reserve(t.Context(), intent(ProfileHost, "a")))(t)
+	reserved(t, s, intent(ProfileHost, "a"))
 	server.Kill()
 	server.Start()
-	must(s.Reserve(t.Context(), intent(ProfileHost, "b")))(t)
+	reserved(t, s, intent(ProfileHost, "b"))
 	dense(t, s, 2)
 }
 
 func TestAWriterWaitsForAnotherProcessAndNotForEver(t *testing.T) {
 	server := rig.Postgres(t)
 	s := open(t, server.URL)
-	must(s.Reserve(t.Context(), intent(ProfileHost, "a")))(t)
+	reserved(t, s, intent(ProfileHost, "a"))
 	s.writer.patience = 300 * time.Millisecond // no call is under way
 
 	// Another CA hangs inside its transaction.
@@ -252,15 +252,15 @@ func TestAWriterWaitsForAnotherProcessAndNotForEver(t *testing.T) {
 	ok(t, err)
 	_, err = held.Exec(`UPDATE counters SET serial = serial + 1`)
 	ok(t, err)
-	_, err = s.Reserve(t.Context(), intent(ProfileHost, "b"))
+	_, err = s.Reserve(t.Context(), ada, intent(ProfileHost, "b"))
 	refused(t, err, fault.StoreAway)
 
 	var wg sync.WaitGroup
 	s.writer.patience = time.Minute
 	wg.Go(func() {
-		serial, err := s.Reserve(t.Context(), intent(ProfileHost, "c"))
-		if err != nil || serial != 2 {
-			t.Errorf("serial %d, %v; want 2", serial, err)
+		serials, err := s.Reserve(t.Context(), ada, intent(ProfileHost, "c"))
+		if err != nil || serials[0] != 2 {
+			t.Errorf("serials %d, %v; want 2", serials, err)
 		}
 	})
 	rig.Eventually(t, 10*time.Second, "the writer waits for the other", func() bool {
@@ -288,7 +288,7 @@ func TestAFullDiskIsStoreAwayAndNothingIsHalfDone(t *testing.T) {
 	log, err := os.Stat(path + "-wal")
 	ok(t, err)
 	ok(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(log.Size()), Max: limit.Max}))
-	_, policyErr := s.ApplyPolicy(t.Context(), revision("roles: []"), 0)
+	_, policyErr := s.ApplyPolicy(t.Context(), ada, revision("roles: []"), 0)
 	_, loginErr := s.RecordLogin(t.Context(), login("you@example.com", "b"))
 	ok(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
 
@@ -298,7 +298,7 @@ func TestAFullDiskIsStoreAwayAndNothingIsHalfDone(t *testing.T) {
 		t.Fatalf("before:\n%s\nafter:\n%s", before, after)
 	}
 	must(s.RecordLogin(t.Context(), login("you@example.com", "b")))(t)
-	must(s.ApplyPolicy(t.Context(), revision("roles: []"), 0))(t)
+	must(s.ApplyPolicy(t.Context(), ada, revision("roles: []"), 0))(t)
 	dense(t, s, 2)
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
@@ -59,7 +60,7 @@ func freeName(t *tx, n Node) error {
 
 // AddNode stores a node without an agent; node_name_taken when there is one of
 // that name.
-func (s *Store) AddNode(ctx context.Context, n Node) error {
+func (s *Store) AddNode(ctx context.Context, by Actor, n Node) error {
 	return s.alone(ctx, func(t *tx) error {
 		if n.ID == "" || n.Name == "" {
 			return fault.New(fault.Invalid, fault.BadRequest, "a node needs an id and a name")
@@ -73,8 +74,13 @@ func (s *Store) AddNode(ctx context.Context, n Node) error {
 			}
 			return err
 		}
+		if err := putNode(t, n); err != nil {
+			return err
+		}
 		t.bump()
-		return putNode(t, n)
+		event := by.didToNode(audit.NodeAdded, n)
+		event.Changes = nodeChanges(Node{}, n)
+		return t.log(event)
 	})
 }
 
@@ -105,8 +111,9 @@ func (s *Store) Nodes(ctx context.Context) ([]Node, error) {
 
 // UpdateNode reads a node, lets change have it, and writes it back, with nobody
 // in between. An error of change comes back and nothing is written. change may
-// run more than once and cannot change the id.
-func (s *Store) UpdateNode(ctx context.Context, node id.Node, change func(*Node) error) (Node, error) {
+// run more than once and cannot change the id. The log gets what of a node admins
+// decide about; the rest is housekeeping.
+func (s *Store) UpdateNode(ctx context.Context, by Actor, node id.Node, change func(*Node) error) (Node, error) {
 	var n Node
 	err := s.alone(ctx, func(t *tx) error {
 		var found bool
@@ -117,6 +124,7 @@ func (s *Store) UpdateNode(ctx context.Context, node id.Node, change func(*Node)
 		if !found {
 			return noNode(string(node))
 		}
+		old := n
 		if err := change(&n); err != nil {
 			return err
 		}
@@ -124,8 +132,15 @@ func (s *Store) UpdateNode(ctx context.Context, node id.Node, change func(*Node)
 		if err := freeName(t, n); err != nil {
 			return err
 		}
+		if err := putNode(t, n); err != nil {
+			return err
+		}
 		t.bump()
-		return putNode(t, n)
+		event := by.didToNode(audit.NodeChanged, n)
+		if event.Changes = nodeChanges(old, n); len(event.Changes) == 0 {
+			return nil
+		}
+		return t.log(event)
 	})
 	if err != nil {
 		return Node{}, err
@@ -169,17 +184,19 @@ func (s *Store) ProveNode(ctx context.Context, node id.Node, now int64) error {
 }
 
 // RemoveNode forgets a node, its pin and its id; node_unknown when there is none.
-func (s *Store) RemoveNode(ctx context.Context, name id.NodeName) error {
+func (s *Store) RemoveNode(ctx context.Context, by Actor, name id.NodeName) error {
 	return s.alone(ctx, func(t *tx) error {
-		const remove = `DELETE FROM nodes WHERE name = $1`
-		n, err := t.exec(remove, name)
+		const remove = `DELETE FROM nodes WHERE name = $1 RETURNING ` + nodeColumns
+		n, found, err := t.node(remove, name)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		if !found {
 			return noNode(string(name))
 		}
 		t.bump()
-		return nil
+		event := by.didToNode(audit.NodeRemoved, n)
+		event.Changes = nodeChanges(n, Node{})
+		return t.log(event)
 	})
 }

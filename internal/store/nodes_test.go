@@ -28,8 +28,8 @@ func fullNode(name string) Node {
 var nodePromises = []promise{
 	{"a node comes back as it was added, by name, by key and in the list", func(t *testing.T, s *Store) {
 		b, a := fullNode("b"), fullNode("a")
-		ok(t, s.AddNode(t.Context(), b))
-		ok(t, s.AddNode(t.Context(), a))
+		ok(t, s.AddNode(t.Context(), ada, b))
+		ok(t, s.AddNode(t.Context(), ada, a))
 		if diff := cmp.Diff(a, must(s.NodeByName(t.Context(), "a"))(t)); diff != "" {
 			t.Fatal(diff)
 		}
@@ -44,7 +44,7 @@ var nodePromises = []promise{
 		for _, name := range []string{"a", "b"} {
 			n := fullNode(name)
 			n.Agent, n.Pin = false, nil
-			ok(t, s.AddNode(t.Context(), n))
+			ok(t, s.AddNode(t.Context(), ada, n))
 		}
 		for _, pin := range [][]byte{nil, {}, hash("no key")} {
 			_, err := s.NodeByPin(t.Context(), pin)
@@ -53,32 +53,32 @@ var nodePromises = []promise{
 	}},
 	{"a second node of one name or one id is refused", func(t *testing.T, s *Store) {
 		n := fullNode("a")
-		ok(t, s.AddNode(t.Context(), n))
-		refused(t, s.AddNode(t.Context(), fullNode("a")), fault.NodeNameTaken)
+		ok(t, s.AddNode(t.Context(), ada, n))
+		refused(t, s.AddNode(t.Context(), ada, fullNode("a")), fault.NodeNameTaken)
 		other := fullNode("b")
 		other.ID = n.ID
-		refused(t, s.AddNode(t.Context(), other), fault.NodeNameTaken)
-		refused(t, s.AddNode(t.Context(), Node{}), fault.BadRequest)
+		refused(t, s.AddNode(t.Context(), ada, other), fault.NodeNameTaken)
+		refused(t, s.AddNode(t.Context(), ada, Node{}), fault.BadRequest)
 	}},
 	{"a node that does not exist is unknown to every call", func(t *testing.T, s *Store) {
 		_, err := s.NodeByName(t.Context(), "a")
 		refused(t, err, fault.NodeUnknown)
-		_, err = s.UpdateNode(t.Context(), "n-none", func(*Node) error { return nil })
+		_, err = s.UpdateNode(t.Context(), ada, "n-none", func(*Node) error { return nil })
 		refused(t, err, fault.NodeUnknown)
 		refused(t, s.TouchNode(t.Context(), "n-none", wire.AgentReport{}, 1), fault.NodeUnknown)
 		refused(t, s.ProveNode(t.Context(), "n-none", 1), fault.NodeUnknown)
-		refused(t, s.RemoveNode(t.Context(), "a"), fault.NodeUnknown)
+		refused(t, s.RemoveNode(t.Context(), ada, "a"), fault.NodeUnknown)
 		if got := must(s.StateVersion(t.Context()))(t); got != 0 {
 			t.Fatalf("state %d: a refusal bumped it", got)
 		}
 	}},
 	{"changes of many at once are all kept", func(t *testing.T, s *Store) {
 		n := fullNode("a")
-		ok(t, s.AddNode(t.Context(), n))
+		ok(t, s.AddNode(t.Context(), ada, n))
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
-				_, err := s.UpdateNode(t.Context(), n.ID, func(n *Node) error {
+				_, err := s.UpdateNode(t.Context(), ada, n.ID, func(n *Node) error {
 					n.Problems = append(n.Problems, fmt.Sprint(i))
 					return nil
 				})
@@ -97,17 +97,17 @@ var nodePromises = []promise{
 	}},
 	{"a change that is refused, or panics, writes nothing", func(t *testing.T, s *Store) {
 		n, b := fullNode("a"), fullNode("b")
-		ok(t, s.AddNode(t.Context(), n))
-		ok(t, s.AddNode(t.Context(), b))
+		ok(t, s.AddNode(t.Context(), ada, n))
+		ok(t, s.AddNode(t.Context(), ada, b))
 		before := must(s.StateVersion(t.Context()))(t)
 		no := errors.New("no")
-		_, err := s.UpdateNode(t.Context(), n.ID, func(n *Node) error { n.Addr = "x"; return no })
+		_, err := s.UpdateNode(t.Context(), ada, n.ID, func(n *Node) error { n.Addr = "x"; return no })
 		if !errors.Is(err, no) {
 			t.Fatalf("%v", err)
 		}
-		_, err = s.UpdateNode(t.Context(), n.ID, func(n *Node) error { panic("no") })
+		_, err = s.UpdateNode(t.Context(), ada, n.ID, func(n *Node) error { panic("no") })
 		refused(t, err, fault.InternalError)
-		_, err = s.UpdateNode(t.Context(), n.ID, func(n *Node) error { n.Name = "b"; return nil })
+		_, err = s.UpdateNode(t.Context(), ada, n.ID, func(n *Node) error { n.Name = "b"; return nil })
 		refused(t, err, fault.NodeNameTaken)
 		if diff := cmp.Diff(n, must(s.NodeByName(t.Context(), "a"))(t)); diff != "" {
 			t.Fatal(diff)
@@ -118,15 +118,15 @@ var nodePromises = []promise{
 	}},
 	{"a change cannot give a node another id", func(t *testing.T, s *Store) {
 		n := fullNode("a")
-		ok(t, s.AddNode(t.Context(), n))
-		got := must(s.UpdateNode(t.Context(), n.ID, func(n *Node) error { n.ID = "n-other"; n.Addr = "x:22"; return nil }))(t)
+		ok(t, s.AddNode(t.Context(), ada, n))
+		got := must(s.UpdateNode(t.Context(), ada, n.ID, func(n *Node) error { n.ID = "n-other"; n.Addr = "x:22"; return nil }))(t)
 		if got.ID != n.ID || got.Addr != "x:22" {
 			t.Fatalf("%+v", got)
 		}
 	}},
 	{"a report is stored and bumps nothing", func(t *testing.T, s *Store) {
 		n := fullNode("a")
-		ok(t, s.AddNode(t.Context(), n))
+		ok(t, s.AddNode(t.Context(), ada, n))
 		before := must(s.StateVersion(t.Context()))(t)
 		ok(t, s.TouchNode(t.Context(), n.ID, wire.AgentReport{Sshd: "10.0", Drift: []string{"d"}}, 99))
 		n.Sshd, n.StrictOn, n.Drift, n.Problems, n.Seen = "10.0", false, []string{"d"}, []string{}, 99
@@ -140,7 +140,7 @@ var nodePromises = []promise{
 	{"a proof bumps the state the first time only", func(t *testing.T, s *Store) {
 		n := fullNode("a")
 		n.Proven = 0
-		ok(t, s.AddNode(t.Context(), n))
+		ok(t, s.AddNode(t.Context(), ada, n))
 		before := must(s.StateVersion(t.Context()))(t)
 		for at := int64(50); at < 53; at++ {
 			ok(t, s.ProveNode(t.Context(), n.ID, at))
@@ -154,9 +154,9 @@ var nodePromises = []promise{
 	}},
 	{"a removed node is gone with its key", func(t *testing.T, s *Store) {
 		n := fullNode("a")
-		ok(t, s.AddNode(t.Context(), n))
+		ok(t, s.AddNode(t.Context(), ada, n))
 		before := must(s.StateVersion(t.Context()))(t)
-		ok(t, s.RemoveNode(t.Context(), "a"))
+		ok(t, s.RemoveNode(t.Context(), ada, "a"))
 		_, err := s.NodeByPin(t.Context(), n.Pin)
 		refused(t, err, fault.NotEnrolled)
 		if got := must(s.StateVersion(t.Context()))(t); got != before+1 {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
 
@@ -20,7 +21,7 @@ func (s *Store) Policy(ctx context.Context) (Revision, error) {
 // ApplyPolicy stores rev as the next revision and returns its number;
 // rev.Revision is ignored. base is the revision that rev was made from, or -1
 // for whatever is there; policy_stale when somebody applied in between.
-func (s *Store) ApplyPolicy(ctx context.Context, rev Revision, base int64) (int64, error) {
+func (s *Store) ApplyPolicy(ctx context.Context, by Actor, rev Revision, base int64) (int64, error) {
 	var next int64
 	err := s.alone(ctx, func(t *tx) error {
 		const query = `SELECT coalesce(max(revision), 0) FROM policies`
@@ -39,7 +40,9 @@ func (s *Store) ApplyPolicy(ctx context.Context, rev Revision, base int64) (int6
 			return err
 		}
 		t.bump()
-		return nil
+		event := by.did(audit.PolicyApplied)
+		event.Revision, event.Policy = next, audit.PolicyOf(next, rev.Files)
+		return t.log(event)
 	})
 	if err != nil {
 		return 0, err

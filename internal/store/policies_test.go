@@ -22,9 +22,9 @@ var policyPromises = []promise{
 		}
 	}},
 	{"the newest revision comes back as it was applied", func(t *testing.T, s *Store) {
-		must(s.ApplyPolicy(t.Context(), revision("one"), 0))(t)
+		must(s.ApplyPolicy(t.Context(), ada, revision("one"), 0))(t)
 		want := revision("roles:\n  - \"tëxt\"\x00")
-		want.Revision = must(s.ApplyPolicy(t.Context(), want, 1))(t)
+		want.Revision = must(s.ApplyPolicy(t.Context(), ada, want, 1))(t)
 		if diff := cmp.Diff(want, must(s.Policy(t.Context()))(t)); diff != "" || want.Revision != 2 {
 			t.Fatal(want.Revision, diff)
 		}
@@ -33,12 +33,12 @@ var policyPromises = []promise{
 		}
 	}},
 	{"a policy made from an old revision is stale", func(t *testing.T, s *Store) {
-		must(s.ApplyPolicy(t.Context(), revision("one"), 0))(t)
+		must(s.ApplyPolicy(t.Context(), ada, revision("one"), 0))(t)
 		for _, base := range []int64{0, 2, -2} {
-			_, err := s.ApplyPolicy(t.Context(), revision("two"), base)
+			_, err := s.ApplyPolicy(t.Context(), ada, revision("two"), base)
 			refused(t, err, fault.PolicyStale)
 		}
-		if got := must(s.ApplyPolicy(t.Context(), revision("two"), -1))(t); got != 2 {
+		if got := must(s.ApplyPolicy(t.Context(), ada, revision("two"), -1))(t); got != 2 {
 			t.Fatalf("revision %d, want 2", got)
 		}
 	}},
@@ -46,7 +46,7 @@ var policyPromises = []promise{
 		errs := make([]error, 20)
 		var wg sync.WaitGroup
 		for i := range errs {
-			wg.Go(func() { _, errs[i] = s.ApplyPolicy(t.Context(), revision(fmt.Sprint(i)), 0) })
+			wg.Go(func() { _, errs[i] = s.ApplyPolicy(t.Context(), ada, revision(fmt.Sprint(i)), 0) })
 		}
 		wg.Wait()
 		applied := 0

@@ -26,12 +26,13 @@ func (s *Store) Proxies(ctx context.Context) ([]Proxy, error) {
 	return all(ctx, s, scanProxy, query)
 }
 
-// putProxy writes the whole row of p, in place of the one with the same key. A
-// name that another key holds is refused.
-func putProxy(t *tx, p Proxy) error {
-	const removeOld = `DELETE FROM proxies WHERE pin = $1`
-	if _, err := t.exec(removeOld, p.Pin); err != nil {
-		return err
+// putProxy writes the whole row of p, in place of the one with the same key,
+// which it returns. A name that another key holds is refused.
+func putProxy(t *tx, p Proxy) (old Proxy, err error) {
+	const removeOld = `DELETE FROM proxies WHERE pin = $1 RETURNING ` + proxyColumns
+	_, err = t.row(func(r scanner) (err error) { old, err = scanProxy(r); return err }, removeOld, p.Pin)
+	if err != nil {
+		return old, err
 	}
 	const insert = `INSERT INTO proxies (` + proxyColumns + `) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (name) DO NOTHING`
@@ -40,5 +41,5 @@ func putProxy(t *tx, p Proxy) error {
 		err = fault.New(fault.Conflict, fault.NodeNameTaken, "there is a proxy %s already", p.Name).
 			Then("choose another name")
 	}
-	return err
+	return old, err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
@@ -26,6 +27,22 @@ type Intent struct {
 	KeyPrint    string // SHA256:... of the key to certify
 	ValidAfter  int64
 	ValidBefore int64
+
+	// What only the audit log keeps of it: Certificate does not return these.
+	KeyID  string
+	Node   id.NodeName // that a host certificate is for; "" for a proxy's own
+	NodeID id.Node
+	Proxy  id.Proxy // that holds it
+
+	LoginSerial id.Serial // of the login certificate that a session was opened with
+}
+
+// certificate is i in the audit log.
+func (i Intent) certificate(serial id.Serial) *audit.Certificate {
+	return &audit.Certificate{
+		Serial: serial, Profile: string(i.Profile), KeyID: i.KeyID, Key: i.KeyPrint,
+		ValidAfter: i.ValidAfter, ValidBefore: i.ValidBefore, LoginSerial: i.LoginSerial,
+	}
 }
 
 // Certificate is an Intent with what became of it. Blob is nil where the
@@ -51,6 +68,7 @@ type Once struct {
 // its certificate in one transaction.
 type Login struct {
 	Identity Identity
+	Client   string // the person's address
 	Once     []Once
 	Intent   Intent
 }
@@ -63,6 +81,22 @@ type Identity struct {
 	Groups  []string
 	Claims  json.RawMessage
 	Seen    int64
+}
+
+// Opening is a granted session, stored with the intent of its certificate in one
+// transaction.
+type Opening struct {
+	Session   wire.Session // its Serial is ignored
+	Roles     []string     // all that granted
+	Recording wire.RecordingOrder
+	Intent    Intent
+}
+
+// Enrolment is by what a part enrols, and the host certificates that it gets.
+type Enrolment struct {
+	Secret  []byte // SHA-256 of the join token's secret
+	Client  string // the part's address
+	Intents []Intent
 }
 
 // Node is a node's row.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
@@ -19,6 +20,25 @@ const (
 	sessionsMost    = 1000
 )
 
+// event is what the audit log says of o, but for its certificate.
+func (o *Opening) event() audit.Event {
+	e := sessionEvent(audit.SessionGranted, o.Session)
+	e.Actor, e.Client = string(o.Session.Identity), o.Session.Client
+	e.Way, e.Roles, e.Revision = string(o.Session.Way), o.Roles, o.Session.Revision
+	if r := o.Recording; len(r.Recipients) > 0 || r.Retain != 0 {
+		e.Recording = &audit.Recording{Recipients: r.Recipients, Retain: r.Retain}
+	}
+	return e
+}
+
+// sessionEvent is what every event about a session says of it.
+func sessionEvent(kind audit.Kind, s wire.Session) audit.Event {
+	return audit.Event{
+		Kind: kind, Outcome: audit.Success,
+		Identity: s.Identity, Login: s.Login, Node: s.Node, NodeID: s.NodeID, Proxy: s.Proxy, Session: s.ID,
+	}
+}
+
 // insertSessions stores the sessions of a set, whose serials are reserved.
 func insertSessions(t *tx, set []*issuance) {
 	const insert = `INSERT INTO sessions
@@ -27,7 +47,8 @@ func insertSessions(t *tx, set []*issuance) {
 	const width = 13
 	var args []any
 	for _, w := range set {
-		if ws := w.session; ws != nil {
+		if w.opening != nil {
+			ws := &w.opening.Session
 			args = append(args, ws.ID, ws.Identity, ws.Login, ws.Node, ws.NodeID, ws.Proxy, ws.Client,
 				ws.Way, ws.Role, ws.Revision, int64(ws.LoginSerial), int64(w.serials[0]), ws.Started)
 		}
@@ -44,10 +65,8 @@ func insertSessions(t *tx, set []*issuance) {
 // again because the answer was lost gets nil and changes nothing.
 func (s *Store) EndSession(ctx context.Context, name id.Session, end wire.EndRequest, now int64) error {
 	return s.alone(ctx, func(t *tx) error {
-		const update = `UPDATE sessions SET ended = $1, ended_as = $2, accepted = $3, bytes = $4
-			WHERE id = $5 AND ended = 0`
-		n, err := t.exec(update, now, end.End, end.Accepted, end.Bytes, name)
-		if err != nil || n > 0 {
+		ended, err := t.end(name, end, now)
+		if err != nil || ended {
 			return err
 		}
 		const query = `SELECT 1 FROM sessions WHERE id = $1`
@@ -60,6 +79,24 @@ func (s *Store) EndSession(ctx context.Context, name id.Session, end wire.EndReq
 	})
 }
 
+// end ends a session that is open.
+func (t *tx) end(name id.Session, end wire.EndRequest, now int64) (ended bool, err error) {
+	const update = `UPDATE sessions SET ended = $1, ended_as = $2, accepted = $3, bytes = $4
+		WHERE id = $5 AND ended = 0 RETURNING ` + sessionColumns
+	var s wire.Session
+	ended, err = t.row(func(r scanner) (err error) { s, err = scanSession(r); return err },
+		update, now, end.End, end.Accepted, end.Bytes, name)
+	if err != nil || !ended {
+		return ended, err
+	}
+	e := sessionEvent(audit.SessionEnded, s)
+	e.Actor, e.Reason, e.Bytes = audit.ProxyActor(s.Proxy), end.End, end.Bytes
+	if !end.Accepted {
+		e.Outcome = audit.Failed // as far as is known, nobody was let in
+	}
+	return true, t.log(e)
+}
+
 func noSession(name id.Session) error {
 	return fault.New(fault.Missing, fault.NotFound, "there is no session %s", name)
 }
@@ -68,7 +105,7 @@ func noSession(name id.Session) error {
 // has, as "lost".
 func (s *Store) EndLost(ctx context.Context, proxy id.Proxy, now int64, live []id.Session) error {
 	return s.alone(ctx, func(t *tx) error {
-		const query = `SELECT id FROM sessions WHERE proxy = $1 AND ended = 0`
+		const query = `SELECT id FROM sessions WHERE proxy = $1 AND ended = 0 ORDER BY serial`
 		var lost []id.Session
 		err := t.each(func(r scanner) error {
 			var name id.Session
@@ -81,9 +118,8 @@ func (s *Store) EndLost(ctx context.Context, proxy id.Proxy, now int64, live []i
 		if err != nil {
 			return err
 		}
-		const update = `UPDATE sessions SET ended = $1, ended_as = $2 WHERE id = $3 AND ended = 0`
 		for _, name := range lost {
-			if _, err := t.exec(update, now, EndedLost, name); err != nil {
+			if _, err := t.end(name, wire.EndRequest{End: EndedLost}, now); err != nil {
 				return err
 			}
 		}

@@ -22,7 +22,7 @@ func newSession(name string, started int64) wire.Session {
 
 func openSession(t testing.TB, s *Store, ws wire.Session) wire.Session {
 	t.Helper()
-	ws.Serial = must(s.OpenSession(t.Context(), ws, intent(ProfileSession, string(ws.Identity))))(t)
+	ws.Serial = must(s.OpenSession(t.Context(), opening(ws, intent(ProfileSession, string(ws.Identity)))))(t)
 	return ws
 }
 
@@ -45,7 +45,7 @@ var sessionPromises = []promise{
 	}},
 	{"a session name that is taken is refused and takes no serial", func(t *testing.T, s *Store) {
 		first := openSession(t, s, newSession("aaaa-aaaaa", 100))
-		_, err := s.OpenSession(t.Context(), newSession("aaaa-aaaaa", 200), intent(ProfileSession, "x"))
+		_, err := s.OpenSession(t.Context(), opening(newSession("aaaa-aaaaa", 200), intent(ProfileSession, "x")))
 		refused(t, err, fault.SessionTaken)
 		second := openSession(t, s, newSession("bbbb-bbbbb", 200))
 		if second.Serial != first.Serial+1 {
@@ -58,7 +58,7 @@ var sessionPromises = []promise{
 		for i := range many {
 			wg.Go(func() {
 				ws := newSession(fmt.Sprint("s-", i), 100)
-				serial, err := s.OpenSession(t.Context(), ws, intent(ProfileSession, ws.Client))
+				serial, err := s.OpenSession(t.Context(), opening(ws, intent(ProfileSession, ws.Client)))
 				if err != nil {
 					t.Error(err)
 				}

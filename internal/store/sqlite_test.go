@@ -40,7 +40,7 @@ func TestWhatWasStoredIsThereAfterOpeningAgain(t *testing.T) {
 	if got := must(second.Certificate(t.Context(), serial))(t); got.Subject != "you@example.com" {
 		t.Fatalf("%+v", got)
 	}
-	if next := must(second.Reserve(t.Context(), intent(ProfileHost, "a")))(t); next != serial+1 {
+	if next := reserved(t, second, intent(ProfileHost, "a")); next != serial+1 {
 		t.Fatalf("serial %d after %d", next, serial)
 	}
 }

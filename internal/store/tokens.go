@@ -4,12 +4,13 @@ import (
 	"context"
 	"path"
 
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
 
 // CreateToken stores a join token under the SHA-256 of its secret.
-func (s *Store) CreateToken(ctx context.Context, token wire.JoinToken, secretHash []byte) error {
+func (s *Store) CreateToken(ctx context.Context, by Actor, token wire.JoinToken, secretHash []byte) error {
 	return s.alone(ctx, func(t *tx) error {
 		const insert = `INSERT INTO tokens (id, secret, part, names, labels, uses, used, seconds, expires, author)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`
@@ -18,8 +19,20 @@ func (s *Store) CreateToken(ctx context.Context, token wire.JoinToken, secretHas
 		if err == nil && n == 0 {
 			err = fault.New(fault.Conflict, fault.BadRequest, "there is a join token %s already", token.ID)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		event := by.did(audit.TokenMade)
+		event.Token = loggedToken(token)
+		return t.log(event)
 	})
+}
+
+// loggedToken is a token in the audit log.
+func loggedToken(t wire.JoinToken) *audit.Token {
+	return &audit.Token{
+		ID: t.ID, Part: string(t.Part), Names: t.Names, Labels: t.Labels, Uses: t.Uses, Expires: t.Expires,
+	}
 }
 
 const tokenColumns = `id, part, names, labels, uses, used, seconds, expires, author`
@@ -37,14 +50,20 @@ func (s *Store) Tokens(ctx context.Context) ([]wire.JoinToken, error) {
 }
 
 // DeleteToken ends a join token; not_found when there is none.
-func (s *Store) DeleteToken(ctx context.Context, token string) error {
+func (s *Store) DeleteToken(ctx context.Context, by Actor, token string) error {
 	return s.alone(ctx, func(t *tx) error {
-		const remove = `DELETE FROM tokens WHERE id = $1`
-		n, err := t.exec(remove, token)
-		if err == nil && n == 0 {
+		const remove = `DELETE FROM tokens WHERE id = $1 RETURNING ` + tokenColumns
+		var removed wire.JoinToken
+		found, err := t.row(func(r scanner) (err error) { removed, err = scanToken(r); return err }, remove, token)
+		if err == nil && !found {
 			err = fault.New(fault.Missing, fault.NotFound, "there is no join token %s", token)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		event := by.did(audit.TokenRemoved)
+		event.Token = loggedToken(removed)
+		return t.log(event)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/testca"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/store"
 )
 
 var here = netip.MustParseAddr("192.0.2.7")
@@ -72,7 +73,7 @@ func TestACertificateIsRefused(t *testing.T) {
 		})},
 		"that was revoked": {fault.CertificateRevoked, func(t *testing.T) *ssh.Certificate {
 			ann := ca.Login("ann@example.com")
-			if err := ca.Store.Revoke(t.Context(), ann.Serial); err != nil {
+			if err := ca.Store.Revoke(t.Context(), store.Actor{Name: "ada@example.com"}, ann.Serial); err != nil {
 				t.Fatal(err)
 			}
 			return ann.Parsed(t)
@@ -123,7 +124,7 @@ func TestAnEndedCertificateIsRenewedForAWhile(t *testing.T) {
 	}
 	t.Run("not after a logout", func(t *testing.T) {
 		ann := ca.LoginAt(time.Now().Add(-9*time.Hour), "ann@example.com")
-		if err := ca.Store.Revoke(t.Context(), ann.Serial); err != nil {
+		if err := ca.Store.Revoke(t.Context(), store.Actor{Name: "ada@example.com"}, ann.Serial); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := ca.Holders.CheckEnded(t.Context(), ann.Parsed(t), here, week); fault.ReasonOf(err) != fault.CertificateRevoked {

@@ -111,10 +111,14 @@ func (i *Issuer) one(ctx context.Context, r cert.Request) (Certificate, error) {
 
 // intent is what is stored of r before it is signed.
 func intent(r cert.Request, c *ssh.Certificate) store.Intent {
-	return store.Intent{
+	i := store.Intent{
 		Profile: store.Profile(r.Profile()), Subject: subject(r), KeyPrint: ssh.FingerprintSHA256(c.Key),
-		ValidAfter: int64(c.ValidAfter), ValidBefore: int64(c.ValidBefore),
+		ValidAfter: int64(c.ValidAfter), ValidBefore: int64(c.ValidBefore), KeyID: c.KeyId,
 	}
+	if host, is := r.(cert.Host); is {
+		i.Node, i.NodeID, i.Proxy = host.Name, host.Node, host.Proxy
+	}
+	return i
 }
 
 func subject(r cert.Request) string {

@@ -57,15 +57,9 @@ func (f *faults) Complete(ctx context.Context, serial id.Serial, blob []byte) er
 }
 
 func (f *faults) reserve(ctx context.Context, intents []store.Intent) (serials []id.Serial, err error) {
-	err = f.at("reserve", func() error {
-		for _, intent := range intents {
-			serial, err := f.Store.Reserve(ctx, intent)
-			if err != nil {
-				return err
-			}
-			serials = append(serials, serial)
-		}
-		return nil
+	err = f.at("reserve", func() (err error) {
+		serials, err = f.Store.Reserve(ctx, store.Actor{}, intents...)
+		return err
 	})
 	return serials, err
 }

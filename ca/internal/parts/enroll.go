@@ -85,7 +85,7 @@ func (p *parts) enrollAgent(c *call, secret []byte, in wire.EnrollRequest, keys 
 	request := cert.Host{Name: name, Node: n.ID, Principals: principals(string(name), names), ValidAfter: after, ValidBefore: before}
 	var enrolled store.Node
 	certificates, err := p.certifyHosts(c.Context(), request, keys, func(ctx context.Context, intents []store.Intent) (serials []id.Serial, err error) {
-		enrolled, serials, err = p.Store.EnrollNode(ctx, secret, n, intents...)
+		enrolled, serials, err = p.Store.EnrollNode(ctx, enrolment(c, secret, intents), n)
 		if err == nil && enrolled.ID != n.ID {
 			err = fault.New(fault.Conflict, fault.NodeNameTaken, "this key was enrolled twice at once").Then("enrol again")
 		}
@@ -116,10 +116,14 @@ func (p *parts) enrollProxy(c *call, secret []byte, in wire.EnrollRequest, keys 
 		return wire.EnrollResponse{}, err
 	}
 	certificates, err := p.certifyHosts(c.Context(), request, keys, func(ctx context.Context, intents []store.Intent) (serials []id.Serial, err error) {
-		_, serials, err = p.Store.EnrollProxy(ctx, secret, x, intents...)
+		_, serials, err = p.Store.EnrollProxy(ctx, enrolment(c, secret, intents), x)
 		return serials, err
 	})
 	return wire.EnrollResponse{Certificates: certificates}, err
+}
+
+func enrolment(c *call, secret []byte, intents []store.Intent) store.Enrolment {
+	return store.Enrolment{Secret: secret, Client: c.Caller.From.String(), Intents: intents}
 }
 
 // hostKeys reads the keys to certify. A certificate in a key's place, or a key

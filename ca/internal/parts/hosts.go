@@ -28,11 +28,11 @@ func (p *parts) agentHost(c *call, in wire.HostCertificateRequest) (wire.HostCer
 	after, before := cert.Window(p.Now(), p.HostLifetime)
 	out, err := p.certifyHosts(c.Context(), cert.Host{
 		Name: n.Name, Node: n.ID, Principals: principals(string(n.Name), n.Names), ValidAfter: after, ValidBefore: before,
-	}, keys, p.reserve)
+	}, keys, p.reserve(c))
 	if err != nil {
 		return wire.HostCertificate{}, err
 	}
-	_, err = p.Store.UpdateNode(c.Context(), n.ID, func(n *store.Node) error { n.CertUntil = before; return nil })
+	_, err = p.Store.UpdateNode(c.Context(), c.Caller.actor(), n.ID, func(n *store.Node) error { n.CertUntil = before; return nil })
 	return out[0], err
 }
 
@@ -50,7 +50,7 @@ func (p *parts) proxyHost(c *call, in wire.HostCertificateRequest) (wire.HostCer
 	if err != nil {
 		return wire.HostCertificate{}, err
 	}
-	out, err := p.certifyHosts(c.Context(), request, keys, p.reserve)
+	out, err := p.certifyHosts(c.Context(), request, keys, p.reserve(c))
 	if err != nil {
 		return wire.HostCertificate{}, err
 	}
@@ -104,15 +104,11 @@ func (p *parts) certifyHosts(ctx context.Context, request cert.Host, keys []ssh.
 	return out, nil
 }
 
-func (p *parts) reserve(ctx context.Context, intents []store.Intent) ([]id.Serial, error) {
-	serials := make([]id.Serial, len(intents))
-	for i, intent := range intents {
-		var err error
-		if serials[i], err = p.Store.Reserve(ctx, intent); err != nil {
-			return nil, err
-		}
+// reserve is for certificates that come with nothing else.
+func (p *parts) reserve(c *call) issue.Reserve {
+	return func(ctx context.Context, intents []store.Intent) ([]id.Serial, error) {
+		return p.Store.Reserve(ctx, c.Caller.actor(), intents...)
 	}
-	return serials, nil
 }
 
 func nodeUnknown(name id.NodeName) error {

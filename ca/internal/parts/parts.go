@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/door"
 	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
 	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/store"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
@@ -52,6 +53,18 @@ type Caller struct {
 	From  netip.Addr
 	Node  *store.Node
 	Proxy *store.Proxy
+}
+
+// actor is the caller as the audit log names it.
+func (c Caller) actor() store.Actor {
+	a := store.Actor{Client: c.From.String()}
+	switch {
+	case c.Node != nil:
+		a.Name = audit.NodeActor(c.Node.Name)
+	case c.Proxy != nil:
+		a.Name = audit.ProxyActor(c.Proxy.Name)
+	}
+	return a
 }
 
 type parts struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/testca"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/store"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
 
@@ -85,7 +86,7 @@ func (w *world) token(n wire.NewJoinToken) string {
 		n.Uses = 1
 	}
 	token := wire.JoinToken{ID: rand.Text()[:8], NewJoinToken: n, Expires: time.Now().Unix() + n.Seconds, Author: "test"}
-	if err := w.Store.CreateToken(w.t.Context(), token, sum[:]); err != nil {
+	if err := w.Store.CreateToken(w.t.Context(), store.Actor{Name: "ada@example.com"}, token, sum[:]); err != nil {
 		w.t.Fatal(err)
 	}
 	return secret

@@ -113,7 +113,7 @@ func (p *parts) certifySession(ctx context.Context, s wire.Session, g policy.Gra
 		s.ID = id.NewSession()
 		request.Session = s.ID
 		issued, err := p.Issuer.Issue(ctx, func(ctx context.Context, intents []store.Intent) ([]id.Serial, error) {
-			serial, err := p.Store.OpenSession(ctx, s, intents[0])
+			serial, err := p.Store.OpenSession(ctx, store.Opening{Session: s, Roles: g.Names(), Intent: intents[0]})
 			return []id.Serial{serial}, err
 		}, request)
 		if fault.ReasonOf(err) == fault.SessionTaken && try < 3 {

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
+	"github.com/sallyport-ssh/sallyport/internal/store"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
 
@@ -167,7 +168,7 @@ func TestASessionIsDenied(t *testing.T) {
 		})
 	}
 	t.Run("after a logout", func(t *testing.T) {
-		if err := s.Store.Revoke(t.Context(), s.ann.Serial); err != nil {
+		if err := s.Store.Revoke(t.Context(), store.Actor{Name: "ada@example.com"}, s.ann.Serial); err != nil {
 			t.Fatal(err)
 		}
 		_, err := s.open(s.request())

@@ -60,9 +60,9 @@ func TestAnAgentWaitsForNews(t *testing.T) {
 	silent("another node", func() { w.Node("db-1", nil) })
 	silent("a policy", func() { w.Policy(policyText) })
 	silent("its own new certificate", func() {
-		w.Store.UpdateNode(t.Context(), enrolled.Node, func(n *store.Node) error { n.CertUntil++; return nil })
+		w.Store.UpdateNode(t.Context(), store.Actor{Name: "ada@example.com"}, enrolled.Node, func(n *store.Node) error { n.CertUntil++; return nil })
 	})
-	w.Store.UpdateNode(t.Context(), enrolled.Node, func(n *store.Node) error { n.Strict = true; return nil })
+	w.Store.UpdateNode(t.Context(), store.Actor{Name: "ada@example.com"}, enrolled.Node, func(n *store.Node) error { n.Strict = true; return nil })
 	w.Refresh()
 	select {
 	case s := <-answers:
@@ -97,7 +97,7 @@ func TestALongPollEndsWithTheDirectory(t *testing.T) {
 func TestARemovedNodeIsToldSo(t *testing.T) {
 	w := newWorld(t)
 	agent, _ := w.enrolled(wire.PartAgent, "web-1")
-	if err := w.Store.RemoveNode(t.Context(), "web-1"); err != nil {
+	if err := w.Store.RemoveNode(t.Context(), store.Actor{Name: "ada@example.com"}, "web-1"); err != nil {
 		t.Fatal(err)
 	}
 	w.Refresh()

@@ -214,10 +214,10 @@ func TestSessionsAreShownToAuditorsAndToWhoseTheyAre(t *testing.T) {
 	ann, bob, eve := w.Login("ann@example.com", "eng"), w.Login("bob@example.com", "eng"), w.Login("eve@example.com")
 	now := time.Now().Unix()
 	for n, who := range []*testca.Person{ann, bob} {
-		_, err := w.Store.OpenSession(t.Context(), wire.Session{
+		_, err := w.Store.OpenSession(t.Context(), store.Opening{Session: wire.Session{
 			ID: id.NewSession(), Identity: who.Name, Login: "deploy", Node: "web-1", NodeID: id.NewNode(), Proxy: "p1",
 			Client: "192.0.2.1:1", Way: wire.WayConnect, Role: "r", Revision: 1, LoginSerial: who.Serial, Started: now + int64(n),
-		}, store.Intent{Profile: store.ProfileSession, Subject: string(who.Name), KeyPrint: "SHA256:x", ValidAfter: now, ValidBefore: now + 60})
+		}, Intent: store.Intent{Profile: store.ProfileSession, Subject: string(who.Name), KeyPrint: "SHA256:x", ValidAfter: now, ValidBefore: now + 60}})
 		if err != nil {
 			t.Fatal(err)
 		}

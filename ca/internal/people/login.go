@@ -31,7 +31,7 @@ func (p *people) login(c *call, in wire.LoginRequest) (wire.LoginResponse, error
 	if err != nil {
 		return wire.LoginResponse{}, err
 	}
-	return p.certify(c.Context(), who, key, c.Caller.From)
+	return p.certify(c, who, key)
 }
 
 // renew certifies the key of a login certificate again, which may have ended.
@@ -55,7 +55,7 @@ func (p *people) renew(c *call, in wire.RenewRequest) (wire.LoginResponse, error
 	if err != nil {
 		return wire.LoginResponse{}, err
 	}
-	return p.certify(c.Context(), who, key, c.Caller.From)
+	return p.certify(c, who, key)
 }
 
 // loginKey reads the key to certify. The profile says which types it may be of;
@@ -77,24 +77,26 @@ func (p *people) loginKey(blob []byte) (ssh.PublicKey, error) {
 
 // certify issues the login certificate. The token is used up, the identity is
 // remembered and the serial is reserved in one transaction.
-func (p *people) certify(ctx context.Context, who idtoken.Who, key ssh.PublicKey, from netip.Addr) (wire.LoginResponse, error) {
+func (p *people) certify(c *call, who idtoken.Who, key ssh.PublicKey) (wire.LoginResponse, error) {
 	now := p.Now()
 	after, before := cert.Window(now, p.LoginLifetime)
 	request := cert.Login{
 		Identity: who.Name, LoginID: id.NewLoginID(), Key: key, ValidAfter: after, ValidBefore: before,
 	}
 	if p.SourceAddress {
-		request.SourceAddress = []netip.Prefix{cert.Source(from)}
+		request.SourceAddress = []netip.Prefix{cert.Source(c.Caller.From)}
 	}
 	identity := store.Identity{
 		Name: who.Name, Issuer: who.Issuer, Subject: who.Subject,
 		Groups: who.Groups, Claims: who.Claims, Seen: now.Unix(),
 	}
 	reserve := func(ctx context.Context, intents []store.Intent) ([]id.Serial, error) {
-		serial, err := p.Store.RecordLogin(ctx, store.Login{Identity: identity, Once: who.Once, Intent: intents[0]})
+		serial, err := p.Store.RecordLogin(ctx, store.Login{
+			Identity: identity, Client: c.Caller.From.String(), Once: who.Once, Intent: intents[0],
+		})
 		return []id.Serial{serial}, err
 	}
-	issued, err := p.Issuer.Issue(ctx, reserve, request)
+	issued, err := p.Issuer.Issue(c.Context(), reserve, request)
 	if err != nil {
 		return wire.LoginResponse{}, err
 	}
@@ -117,7 +119,7 @@ func (p *people) nodesAtLogin(who idtoken.Who) ([]wire.ReachableNode, error) {
 
 // logout ends the certificate that the request was signed with.
 func (p *people) logout(c *call) (door.Nothing, error) {
-	return door.Nothing{}, p.Store.Revoke(c.Context(), c.Caller.Login.Serial)
+	return door.Nothing{}, p.Store.Revoke(c.Context(), c.Caller.actor(), c.Caller.Login.Serial)
 }
 
 // reachable lists the nodes that the caller may reach, and as whom.

@@ -51,7 +51,7 @@ func (p *people) addNode(c *call, in wire.AddNode) (wire.NodeAdded, error) {
 	n := store.Node{Node: wire.Node{
 		ID: id.NewNode(), Name: name, Addr: in.Addr, Labels: in.Labels, HostKeys: keys,
 	}}
-	if err := p.Store.AddNode(c.Context(), n); err != nil {
+	if err := p.Store.AddNode(c.Context(), c.Caller.actor(), n); err != nil {
 		return wire.NodeAdded{}, err
 	}
 	added := wire.NodeAdded{
@@ -78,7 +78,7 @@ func (p *people) setNode(c *call, in wire.SetNode) (wire.Node, error) {
 	if err != nil {
 		return wire.Node{}, err
 	}
-	updated, err := p.Store.UpdateNode(c.Context(), current.ID, func(n *store.Node) error { return change(n, in) })
+	updated, err := p.Store.UpdateNode(c.Context(), c.Caller.actor(), current.ID, func(n *store.Node) error { return change(n, in) })
 	if err != nil {
 		return wire.Node{}, err
 	}
@@ -118,7 +118,7 @@ func change(n *store.Node, in wire.SetNode) error {
 }
 
 func (p *people) removeNode(c *call) (door.Nothing, error) {
-	if err := p.Store.RemoveNode(c.Context(), id.NodeName(c.PathValue("name"))); err != nil {
+	if err := p.Store.RemoveNode(c.Context(), c.Caller.actor(), id.NodeName(c.PathValue("name"))); err != nil {
 		return door.Nothing{}, err
 	}
 	return door.Nothing{}, p.Directory.Refresh(c.Context())

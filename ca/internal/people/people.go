@@ -77,6 +77,11 @@ type Caller struct {
 // Name is the caller's identity, "" for anyone.
 func (c Caller) Name() id.Identity { return c.Identity.Name }
 
+// actor is the caller as the audit log names them.
+func (c Caller) actor() store.Actor {
+	return store.Actor{Name: string(c.Name()), Client: c.From.String()}
+}
+
 type people struct {
 	Config
 	gate *gate

@@ -33,7 +33,7 @@ func (p *people) applyPolicy(c *call, in wire.ApplyPolicy) (wire.Policy, error) 
 		return next, nil
 	}
 	var err error
-	if next.Revision, err = p.Store.ApplyPolicy(c.Context(), store.Revision{Policy: next}, in.Base); err != nil {
+	if next.Revision, err = p.Store.ApplyPolicy(c.Context(), c.Caller.actor(), store.Revision{Policy: next}, in.Base); err != nil {
 		return wire.Policy{}, err
 	}
 	p.Log.Info("policy applied", "revision", next.Revision, "author", next.Author, "files", len(next.Files))

@@ -29,21 +29,21 @@ func (p *people) tokens(c *call) ([]wire.JoinToken, error) {
 }
 
 func (p *people) newToken(c *call, in wire.NewJoinToken) (wire.JoinTokenSecret, error) {
-	return CreateToken(c.Context(), p.Store, in, string(c.Caller.Name()), p.Now())
+	return CreateToken(c.Context(), p.Store, c.Caller.actor(), in, p.Now())
 }
 
 // CreateToken makes a join token. Nothing in it has a default: what a part may
 // become is said, or refused.
-func CreateToken(ctx context.Context, s *store.Store, in wire.NewJoinToken, author string, now time.Time) (wire.JoinTokenSecret, error) {
+func CreateToken(ctx context.Context, s *store.Store, by store.Actor, in wire.NewJoinToken, now time.Time) (wire.JoinTokenSecret, error) {
 	if err := checkToken(in); err != nil {
 		return wire.JoinTokenSecret{}, err
 	}
 	secret := secretText()
 	token := wire.JoinToken{
-		ID: strings.ToLower(rand.Text()[:8]), NewJoinToken: in, Expires: now.Unix() + in.Seconds, Author: author,
+		ID: strings.ToLower(rand.Text()[:8]), NewJoinToken: in, Expires: now.Unix() + in.Seconds, Author: by.Name,
 	}
 	sum := sha256.Sum256([]byte(secret))
-	if err := s.CreateToken(ctx, token, sum[:]); err != nil {
+	if err := s.CreateToken(ctx, by, token, sum[:]); err != nil {
 		return wire.JoinTokenSecret{}, err
 	}
 	return wire.JoinTokenSecret{JoinToken: token, Secret: secret}, nil
@@ -89,5 +89,5 @@ func checkPattern(s string) error {
 }
 
 func (p *people) deleteToken(c *call) (door.Nothing, error) {
-	return door.Nothing{}, p.Store.DeleteToken(c.Context(), c.PathValue("id"))
+	return door.Nothing{}, p.Store.DeleteToken(c.Context(), c.Caller.actor(), c.PathValue("id"))
 }

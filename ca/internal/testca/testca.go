@@ -173,7 +173,7 @@ func (c *CA) Forge(by ssh.Signer, certificate ssh.Certificate) *ssh.Certificate 
 // Policy applies one file of roles.
 func (c *CA) Policy(text string) {
 	c.t.Helper()
-	_, err := c.Store.ApplyPolicy(c.t.Context(), store.Revision{Policy: wire.Policy{
+	_, err := c.Store.ApplyPolicy(c.t.Context(), store.Actor{Name: "ada@example.com"}, store.Revision{Policy: wire.Policy{
 		Author: "test", Applied: time.Now().Unix(), Files: map[string]string{"policy.yaml": text},
 	}}, -1)
 	if err != nil {
@@ -186,7 +186,7 @@ func (c *CA) Policy(text string) {
 func (c *CA) Node(name id.NodeName, labels map[string]string) store.Node {
 	c.t.Helper()
 	n := store.Node{Node: wire.Node{ID: id.NewNode(), Name: name, Addr: "10.0.0.1:22", Labels: labels}}
-	if err := c.Store.AddNode(c.t.Context(), n); err != nil {
+	if err := c.Store.AddNode(c.t.Context(), store.Actor{Name: "ada@example.com"}, n); err != nil {
 		c.t.Fatal(err)
 	}
 	c.Refresh()
