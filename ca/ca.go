@@ -53,6 +53,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/idtoken"
 	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
 	"github.com/sallyport-ssh/sallyport/ca/internal/keyfile"
+	"github.com/sallyport-ssh/sallyport/ca/internal/outlet"
 	"github.com/sallyport-ssh/sallyport/ca/internal/parts"
 	"github.com/sallyport-ssh/sallyport/ca/internal/people"
 	"github.com/sallyport-ssh/sallyport/ca/internal/signer"
@@ -71,6 +72,7 @@ type CA struct {
 	directory *directory.Directory
 	tokens    *idtoken.Verifier
 	doors     []*server
+	outlets   []*outlet.Outlet
 }
 
 // Open starts the signer, opens the database and takes the doors' addresses. The
@@ -96,6 +98,9 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *CA, err error) {
 		return nil, err
 	}
 	if ca.tokens, err = c.verifier(log); err != nil {
+		return nil, err
+	}
+	if err := ca.openOutlets(); err != nil {
 		return nil, err
 	}
 	return ca, ca.openDoors(doorKey)
@@ -240,6 +245,7 @@ func (ca *CA) Serve(ctx context.Context) error {
 
 	background.Go(func() { ca.directory.Run(ctx) })
 	background.Go(func() { ca.tokens.Run(ctx) })
+	background.Go(func() { outlet.RunAll(ctx, ca.outlets) })
 	if ca.config.PolicyDir != "" {
 		background.Go(func() { ca.watchPolicy(ctx) })
 	}

@@ -62,6 +62,13 @@ func (c *Config) Check() error {
 			return config.At("names", "%q is no host pattern of ssh_config(5), such as *.example.com", name)
 		}
 	}
+	names := map[string]bool{}
+	for _, o := range c.Outlets {
+		if names[o.Name] {
+			return config.At("outlets", "two outlets are called %s: each remembers by its name how far it has come", o.Name)
+		}
+		names[o.Name] = true
+	}
 	return c.checkWorkloads()
 }
 

@@ -3,6 +3,7 @@ package ca
 import (
 	"time"
 
+	"github.com/sallyport-ssh/sallyport/ca/internal/outlet"
 	"github.com/sallyport-ssh/sallyport/internal/config"
 )
 
@@ -52,9 +53,13 @@ type Config struct {
 	Names []string `yaml:"names"`
 	// Certificates says how long they live and what they ask for.
 	Certificates Certificates `yaml:"certificates"`
+	// Audit is the log of everything that is decided and done.
+	Audit Audit `yaml:"audit"`
 	// PolicyDir is a directory of policy files that is watched. While it is set
 	// the policy cannot be applied over the API. "" is none.
 	PolicyDir string `yaml:"policy_dir"`
+	// Outlets carry the audit log to other systems as it grows. See OUTLETS.md.
+	Outlets []outlet.Config `yaml:"outlets"`
 	// Log is how this part logs.
 	Log config.Log `yaml:"log"`
 }
@@ -172,6 +177,7 @@ func Defaults() Config {
 			Renew: config.Duration(7 * 24 * time.Hour),
 			Host:  config.Duration(7 * 24 * time.Hour),
 		},
-		Log: config.DefaultLog(),
+		Audit: Audit{Entries: "auditors"},
+		Log:   config.DefaultLog(),
 	}
 }

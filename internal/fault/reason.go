@@ -69,6 +69,7 @@ const (
 	LogDamaged       Reason = "log_damaged"       // the audit log is not what was signed
 	SFTPMalformed    Reason = "sftp_malformed"    // the channel's SFTP could not be understood
 	SearchOff        Reason = "search_off"
+	OutletLost       Reason = "outlet_lost" // another CA delivers there
 
 	// Connections.
 	NodeAway       Reason = "node_away"

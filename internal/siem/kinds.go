@@ -53,7 +53,8 @@ var meanings = map[audit.Kind]meaning{
 	audit.LoginRefused: {"Sign-in refused", medium, authentication, logon, "", ecs("authentication"), ecs("start")},
 	audit.LoginEnded:   {"Signed out", informational, authentication, logoff, "", ecs("authentication"), ecs("end")},
 
-	audit.CertificateIssued: {"Certificate issued", informational, entity, create, "certificate", ecs("iam"), ecs("creation")},
+	audit.CertificateIssued:  {"Certificate issued", informational, entity, create, "certificate", ecs("iam"), ecs("creation")},
+	audit.CertificateRevoked: {"Certificate revoked", low, entity, deleted, "certificate", ecs("iam"), ecs("deletion")},
 
 	audit.SessionGranted: {"Session granted", informational, sshActivity, opened, "", ecs("session", "network"), ecs("start", "allowed")},
 	audit.SessionDenied:  {"Session denied", medium, sshActivity, refused, "", ecs("session", "network"), ecs("start", "denied")},
