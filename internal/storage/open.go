@@ -3,6 +3,7 @@ package storage
 import (
 	"net/netip"
 	"net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func parseS3(u *url.URL) (p place, err error) {
 	if p.bucket == "" || u.Port() != "" {
 		return p, invalid("the storage's URL names no bucket: s3://bucket/prefix")
 	}
-	if strings.Contains("/"+p.prefix+"/", "//") || strings.Contains("/"+p.prefix+"/", "/../") || strings.Contains("/"+p.prefix+"/", "/./") {
+	if p.prefix != "" && path.Clean("/"+p.prefix) != "/"+p.prefix {
 		return p, invalid("the storage's prefix %q has an empty or dotted part", p.prefix)
 	}
 	if p.region == "" {

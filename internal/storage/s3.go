@@ -8,8 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"net"
-	"net/http"
 	"sync"
 	"time"
 
@@ -31,8 +29,9 @@ import (
 // is not seen by readers.
 type S3 struct {
 	place
-	core minio.Core
-	now  func() time.Time
+	core  minio.Core
+	login *credentials.Credentials
+	now   func() time.Time
 
 	mu     sync.Mutex
 	bucket *bucket              // nil: not asked yet
@@ -51,14 +50,9 @@ const (
 
 func newS3(p place, now func() time.Time) (*S3, error) {
 	s := &S3{place: p, now: now, ends: map[id.Session]int64{}}
-	chain := []credentials.Provider{&credentials.FileAWSCredentials{Filename: p.credentials, Profile: p.profile}}
-	if p.credentials == "" {
-		chain = []credentials.Provider{
-			&credentials.EnvAWS{}, &credentials.FileAWSCredentials{Profile: p.profile}, &credentials.IAM{},
-		}
-	}
+	s.login = p.login()
 	client, err := minio.New(p.endpoint, &minio.Options{
-		Creds: credentials.NewChainCredentials(chain), Secure: !p.plain, Region: p.region,
+		Creds: s.login, Secure: !p.plain, Region: p.region,
 		Transport: transport(), TrailingHeaders: true, // allows a checksum of ours
 		MaxRetries: 1, // who calls knows better for how long
 	})
@@ -67,16 +61,6 @@ func newS3(p place, now func() time.Time) (*S3, error) {
 	}
 	s.core = minio.Core{Client: client}
 	return s, nil
-}
-
-func transport() *http.Transport {
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: answerLimit,
-		IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 16,
-		DisableCompression: true, ForceAttemptHTTP2: true,
-	}
 }
 
 func (s *S3) String() string {

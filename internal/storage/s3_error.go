@@ -44,12 +44,16 @@ func (s *S3) away(err error) error {
 		return away("the storage %s has no such bucket", s).Then("make the bucket, or correct the storage's URL").Because(err)
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidTokenId",
 		"AuthorizationHeaderMalformed", "AccountProblem":
+		s.login.Expire() // their file may have been replaced
 		return away("the storage %s refuses our credentials", s).Then("see the file that credentials= names, and its rights on the bucket").Because(err)
 	case "RequestTimeTooSkewed":
 		return away("the storage %s refuses us because our clock differs from its", s).Because(err)
 	case "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling", "TooManyRequests":
 		return away("the storage %s asks us to come back later", s).Because(err)
 	case "?":
+		if errors.Is(err, errNoCredentials) {
+			return away("there are no credentials for the storage %s", s).Then("name an AWS credentials file with credentials=").Because(err)
+		}
 		if errors.Is(err, context.DeadlineExceeded) {
 			return away("the storage %s does not answer in time", s).Because(err)
 		}
