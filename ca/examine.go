@@ -40,7 +40,11 @@ func (k checkCommand) run(env cli.Env) error {
 // examine looks at the files that the configuration names. It opens no key and
 // asks no issuer.
 func (c *Config) examine() []error {
-	_, errKeys := signer.ReadPublicKeys(c.Keys.Dir)
+	keys, errKeys := signer.ReadPublicKeys(c.Keys.Dir)
+	var errAudit error
+	if errKeys == nil {
+		_, _, errAudit = c.Audit.logTrust(keys.Log)
+	}
 	_, errPass := keyfile.ReadPassphrase(c.Keys.PassphraseFile)
 	_, errTLS := c.TLS.config()
 	var errSecret, errPolicy error
@@ -50,5 +54,5 @@ func (c *Config) examine() []error {
 	if c.PolicyDir != "" {
 		_, errPolicy = policydir.Read(c.PolicyDir)
 	}
-	return []error{errKeys, errPass, errTLS, errSecret, errPolicy}
+	return []error{errKeys, errPass, errTLS, errSecret, errPolicy, errAudit}
 }

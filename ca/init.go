@@ -19,6 +19,7 @@ type initCommand struct {
 	configFlag
 	Keys           string `help:"Folder for the keys, in place of the configuration's." placeholder:"DIR"`
 	PassphraseFile string `help:"File with the passphrase, in place of the configuration's; made if it does not exist." placeholder:"FILE"`
+	Origin         string `help:"Name of the audit log, in place of the configuration's." placeholder:"NAME"`
 	Kind           string `help:"Kind of CA keys: ed25519 or p256." default:"ed25519" enum:"ed25519,p256"`
 	Example        string `help:"Write an example configuration to FILE and make no keys." placeholder:"FILE"`
 }
@@ -27,8 +28,8 @@ func (i initCommand) run(env cli.Env) error {
 	if i.Example != "" {
 		return writeExample(env, i.Example)
 	}
-	dir, file := i.Keys, i.PassphraseFile
-	if dir == "" || file == "" {
+	dir, file, origin := i.Keys, i.PassphraseFile, i.Origin
+	if dir == "" || file == "" || origin == "" {
 		c, err := i.load(env)
 		if err != nil {
 			return err
@@ -39,6 +40,12 @@ func (i initCommand) run(env cli.Env) error {
 		if file == "" {
 			file = c.Keys.PassphraseFile
 		}
+		if origin == "" {
+			origin = c.origin()
+		}
+	}
+	if signer.HasAllButLogKey(dir) {
+		return addLogKey(env, dir, file, origin)
 	}
 	if err := makePassphrase(env, file); err != nil {
 		return err
@@ -48,12 +55,27 @@ func (i initCommand) run(env cli.Env) error {
 		return err
 	}
 	defer clear(pass)
-	keys, err := signer.Init(dir, pass, signer.KeyKind(i.Kind))
+	keys, err := signer.Init(dir, pass, signer.KeyKind(i.Kind), origin)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(env.Stdout, "Keys are in %s, encrypted under %s. Back up both, apart from each other.\n", dir, file)
 	printKeys(env.Stdout, keys)
+	return nil
+}
+
+// addLogKey completes keys that were made before there was an audit log.
+func addLogKey(env cli.Env, dir, file, origin string) error {
+	pass, err := keyfile.ReadPassphrase(file)
+	if err != nil {
+		return err
+	}
+	defer clear(pass)
+	keys, err := signer.AddLogKey(dir, pass, origin)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stdout, "Added the audit log's key to %s, beside the keys that were there. Back it up, too.\n  %s\n", dir, keys.Log)
 	return nil
 }
 

@@ -73,6 +73,7 @@ func printKeys(w io.Writer, keys signer.PublicKeys) {
 			fmt.Fprintf(w, "  %s\n", line)
 		}
 	}
+	fmt.Fprintf(w, "%-10s  %s\n  %s\n", "audit log", "signs checkpoints; auditors trust it (audit verify --key)", keys.Log)
 }
 
 // trust is what everybody else needs of the CA keys. Version is 1 as long as a CA

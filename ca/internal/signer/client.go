@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
@@ -95,17 +96,43 @@ func (c *Client) Sign(ctx context.Context, r cert.Request) (*ssh.Certificate, er
 		return nil, away(nil)
 	}
 	// 2. Ask.
-	blob, err := l.ask(ctx, r)
+	a, err := l.ask(ctx, func(requestID uint32) ([]byte, error) { return encodeRequest(nil, requestID, r) })
 	if err != nil {
 		return nil, err
 	}
 	// 3. Derive again, and compare every byte of what came back but the nonce;
 	// verify the signature, by the profile's own CA.
-	got, err := cert.Check(r, blob, l.keys.Of(r.Profile())[0])
+	got, err := cert.Check(r, a.blob, l.keys.Of(r.Profile())[0])
 	if err != nil {
 		return nil, fault.New(fault.Internal, fault.ProfileRefused, "the signer returned another certificate than was asked for").Because(err)
 	}
 	return got, nil
+}
+
+// SignCheckpoint returns the signed note of next, which begins with all of the
+// tree of size old by proof. Where old is not what the signer has signed last,
+// note is nil and last says what is. A log that was rolled back or forked is kind
+// Conflict, reason log_damaged.
+func (c *Client) SignCheckpoint(ctx context.Context, old int64, next audit.Checkpoint, proof audit.Proof) (note []byte, last int64, err error) {
+	c.mu.Lock()
+	l := c.link
+	c.mu.Unlock()
+	if l == nil {
+		return nil, 0, away(nil)
+	}
+	a, err := l.ask(ctx, func(requestID uint32) ([]byte, error) { return encodeCheckpoint(requestID, old, next, proof), nil })
+	if err != nil || a.blob == nil {
+		return nil, a.last, err
+	}
+	trust, err := audit.NewTrust([]string{l.keys.Log}, nil, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	signed, err := trust.Open(a.blob)
+	if err != nil || signed.Checkpoint != next {
+		return nil, 0, fault.New(fault.Internal, fault.LogDamaged, "the signer returned another checkpoint than was asked for").Because(err)
+	}
+	return a.blob, next.Size, nil
 }
 
 // Close ends the signer that Start started, waits for it, and fails every Sign.

@@ -20,6 +20,7 @@ type engine struct {
 	public  PublicKeys
 	cas     map[cert.Profile]authority
 	serials serials
+	tree    *logKey
 	now     func() time.Time
 	log     *slog.Logger
 }
@@ -29,7 +30,11 @@ func newEngine(source KeySource, log *slog.Logger) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &engine{public: source.Public(), cas: cas, now: time.Now, log: log}, nil
+	key, err := newLogKey(source)
+	if err != nil {
+		return nil, err
+	}
+	return &engine{public: source.Public(), cas: cas, tree: key, now: time.Now, log: log}, nil
 }
 
 // sign makes the certificate that r asks for, in its wire form, or refuses. It is one straight

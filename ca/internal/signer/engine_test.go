@@ -203,11 +203,13 @@ func FuzzDecode(f *testing.F) {
 	}
 	e := newTestEngine(f)
 	f.Fuzz(func(t *testing.T, k byte, data []byte) {
-		entry := table[kind(k)]
-		if entry.decode == nil {
+		decode := map[kind]func([]byte) (uint32, cert.Request, error){
+			msgSignLogin: decodeLogin, msgSignSession: decodeSession, msgSignHost: decodeHost,
+		}[kind(k)]
+		if decode == nil {
 			return
 		}
-		requestID, r, err := entry.decode(data)
+		requestID, r, err := decode(data)
 		if err != nil {
 			return
 		}

@@ -7,11 +7,14 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport-ssh/sallyport/ca/internal/keyfile"
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
@@ -31,13 +34,19 @@ var fileNames = map[cert.Profile]string{
 	cert.HostProfile:    "host-ca",
 }
 
-// Init makes the three CA keys and the key of the parts' door in dir, encrypted
-// under pass, and returns the public CA keys. A folder that holds keys is
-// refused with kind Conflict.
-func Init(dir string, pass keyfile.Passphrase, kind KeyKind) (PublicKeys, error) {
+// logFile is the name of the audit log's key in the key folder.
+const logFile = "log"
+
+// Init makes the three CA keys, the key of the parts' door and that of the audit
+// log called origin in dir, encrypted under pass, and returns the public keys. A
+// folder that holds keys is refused with kind Conflict.
+func Init(dir string, pass keyfile.Passphrase, kind KeyKind, origin string) (PublicKeys, error) {
 	if kind != "" && kind != Ed25519 && kind != P256 {
 		return PublicKeys{}, fault.New(fault.Invalid, fault.BadRequest, "no kind of CA key is called %q", string(kind)).
 			Then("use %s or %s", Ed25519, P256)
+	}
+	if err := audit.CheckOrigin(origin); err != nil {
+		return PublicKeys{}, fault.New(fault.Invalid, fault.BadRequest, "%v", err)
 	}
 	folder, err := keyfile.Create(dir, pass)
 	if err != nil {
@@ -60,7 +69,47 @@ func Init(dir string, pass keyfile.Passphrase, kind KeyKind) (PublicKeys, error)
 	if err := keyfile.CreateDoorKey(dir, pass); err != nil {
 		return PublicKeys{}, err
 	}
+	if err := writeLogKey(folder, origin); err != nil {
+		return PublicKeys{}, err
+	}
 	return ReadPublicKeys(dir)
+}
+
+// HasAllButLogKey says that dir was made before there was an audit log.
+func HasAllButLogKey(dir string) bool {
+	_, errCA := keyfile.Public(dir, fileNames[cert.HostProfile])
+	_, errLog := keyfile.Public(dir, logFile)
+	return errCA == nil && fault.Of(errLog).Kind == fault.Missing
+}
+
+// AddLogKey makes the key of the audit log called origin in a folder that has all
+// the others, and returns the public keys.
+func AddLogKey(dir string, pass keyfile.Passphrase, origin string) (PublicKeys, error) {
+	if err := audit.CheckOrigin(origin); err != nil {
+		return PublicKeys{}, fault.New(fault.Invalid, fault.BadRequest, "%v", err)
+	}
+	folder, err := keyfile.Open(dir, pass)
+	if err != nil {
+		return PublicKeys{}, err
+	}
+	if err := writeLogKey(folder, origin); err != nil {
+		return PublicKeys{}, err
+	}
+	return ReadPublicKeys(dir)
+}
+
+// writeLogKey makes an Ed25519 key whatever the CA keys are: witnesses and other
+// readers of C2SP know no other.
+func writeLogKey(folder *keyfile.Folder, origin string) error {
+	key, err := newKey(Ed25519)
+	if err != nil {
+		return fmt.Errorf("make the log's key: %w", err)
+	}
+	vkey, err := audit.VerifierKey(origin, key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return fmt.Errorf("make the log's key: %w", err)
+	}
+	return folder.Write(logFile, key, []byte(vkey+"\n"))
 }
 
 func newKey(kind KeyKind) (crypto.Signer, error) {
@@ -85,6 +134,11 @@ func ReadPublicKeys(dir string) (PublicKeys, error) {
 			return PublicKeys{}, fmt.Errorf("read %s.pub: %w", fileNames[p], err)
 		}
 	}
+	text, err := keyfile.Public(dir, logFile)
+	if err != nil {
+		return PublicKeys{}, err
+	}
+	keys.Log = strings.TrimSuffix(string(text), "\n")
 	return keys, keys.check()
 }
 
@@ -107,6 +161,7 @@ func parseLines(text []byte) ([]ssh.PublicKey, error) {
 type Files struct {
 	public PublicKeys
 	keys   map[cert.Profile]crypto.Signer
+	log    crypto.Signer
 }
 
 // OpenFiles decrypts the CA keys in dir.
@@ -119,16 +174,24 @@ func OpenFiles(dir string, pass keyfile.Passphrase) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Files{public, map[cert.Profile]crypto.Signer{}}
+	f := &Files{public: public, keys: map[cert.Profile]crypto.Signer{}}
 	for p, name := range fileNames {
 		if f.keys[p], err = folder.Read(name); err != nil {
 			return nil, err
 		}
 	}
-	return f, nil
+	f.log, err = folder.Read(logFile)
+	return f, err
 }
 
 func (f *Files) Public() PublicKeys { return f.public }
+
+func (f *Files) Log() (crypto.Signer, error) {
+	if f.log == nil {
+		return nil, errors.New("no key signs checkpoints")
+	}
+	return f.log, nil
+}
 
 func (f *Files) Signer(p cert.Profile) (crypto.Signer, error) {
 	if key := f.keys[p]; key != nil {

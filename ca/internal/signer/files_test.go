@@ -18,7 +18,7 @@ import (
 func TestInitMakesThreeKeysOfAKind(t *testing.T) {
 	for kind, want := range map[KeyKind]string{"": ssh.KeyAlgoED25519, P256: ssh.KeyAlgoECDSA256} {
 		dir := filepath.Join(t.TempDir(), "new", "keys")
-		public, err := Init(dir, []byte(testPassphrase), kind)
+		public, err := Init(dir, []byte(testPassphrase), kind, testOrigin)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +39,7 @@ func TestInitMakesThreeKeysOfAKind(t *testing.T) {
 			t.Errorf("the key folder has mode %v, %v", info.Mode(), err)
 		}
 	}
-	if _, err := Init(t.TempDir(), []byte(testPassphrase), "rsa"); fault.ReasonOf(err) != fault.BadRequest {
+	if _, err := Init(t.TempDir(), []byte(testPassphrase), "rsa", testOrigin); fault.ReasonOf(err) != fault.BadRequest {
 		t.Errorf("RSA: %v", err)
 	}
 }
@@ -47,13 +47,13 @@ func TestInitMakesThreeKeysOfAKind(t *testing.T) {
 func TestInitWritesNothingOver(t *testing.T) {
 	c := keyFolder(t)
 	before := read(t, filepath.Join(c.Keys, "user-ca.age"))
-	if _, err := Init(c.Keys, []byte(testPassphrase), Ed25519); fault.Of(err).Kind != fault.Conflict {
+	if _, err := Init(c.Keys, []byte(testPassphrase), Ed25519, testOrigin); fault.Of(err).Kind != fault.Conflict {
 		t.Errorf("got %v", err)
 	}
 	// Not even a folder in which one public key is left.
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "host-ca.pub"), "precious")
-	if _, err := Init(dir, []byte(testPassphrase), Ed25519); fault.Of(err).Kind != fault.Conflict {
+	if _, err := Init(dir, []byte(testPassphrase), Ed25519, testOrigin); fault.Of(err).Kind != fault.Conflict {
 		t.Errorf("got %v", err)
 	}
 	if read(t, filepath.Join(c.Keys, "user-ca.age")) != before || read(t, filepath.Join(dir, "host-ca.pub")) != "precious" {

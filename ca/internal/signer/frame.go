@@ -13,7 +13,7 @@ import (
 // encoding of RFC 4251, section 5.
 
 const (
-	protocolVersion = 1
+	protocolVersion = 2
 	maxFrame        = 64 << 10 // a host certificate's names, twice
 )
 
@@ -32,6 +32,10 @@ const (
 	msgCertificate kind = 10
 	msgRefusal     kind = 12
 	msgFailed      kind = 14 // instead of any answer: there will be no signer
+
+	msgSignCheckpoint kind = 15
+	msgNote           kind = 16
+	msgLastSize       kind = 18 // instead of a note: what was signed last
 )
 
 // appendFrame adds a frame to b; a nil body is an empty one.

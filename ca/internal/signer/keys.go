@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
@@ -18,6 +19,10 @@ type PublicKeys struct {
 	UserCA    []ssh.PublicKey // login certificates
 	SessionCA []ssh.PublicKey // session certificates
 	HostCA    []ssh.PublicKey // host certificates
+
+	// Log is the verifier key of the audit log (audit.VerifierKey): its name, and
+	// the key that signs its checkpoints and nothing else.
+	Log string
 }
 
 // Of returns the keys of profile p's CA.
@@ -66,6 +71,20 @@ func (k PublicKeys) check() error {
 			seen = append(seen, blob)
 		}
 	}
+	if k.Log == "" {
+		return fault.New(fault.Invalid, fault.ConfigInvalid, "there is no key for the audit log's checkpoints").
+			Then("run: sallyport ca init, which adds it")
+	}
+	_, log, err := audit.ParseVerifierKey(k.Log)
+	if err != nil {
+		return fault.New(fault.Invalid, fault.ConfigInvalid, "the audit log's key: %v", err)
+	}
+	blob := ssh.Marshal(struct{ Kind, Key string }{ssh.KeyAlgoED25519, string(log)})
+	for _, other := range seen {
+		if bytes.Equal(other, blob) {
+			return fault.New(fault.Invalid, fault.ConfigInvalid, "the audit log's key is a CA key, and has two jobs")
+		}
+	}
 	return nil
 }
 
@@ -77,7 +96,7 @@ func prints(keys []ssh.PublicKey) []string {
 	return out
 }
 
-// A KeySource holds the three CA keys: Files, and later a PKCS#11 token or a
+// A KeySource holds the three CA keys and the log's: Files, and later a PKCS#11 token or a
 // cloud's KMS. It is opened before the fence closes; what its Signers do
 // afterwards has to pass the fence.
 type KeySource interface {
@@ -88,6 +107,9 @@ type KeySource interface {
 	// Public().Of(p). It is called once per profile; the signer itself is
 	// called by several goroutines at once.
 	Signer(p cert.Profile) (crypto.Signer, error)
+
+	// Log returns the Ed25519 key of Public().Log. It is called once.
+	Log() (crypto.Signer, error)
 }
 
 // authority is one profile's signing key.

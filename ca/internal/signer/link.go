@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
 
@@ -33,7 +32,8 @@ type link struct {
 }
 
 type answer struct {
-	blob []byte
+	blob []byte // a certificate, or a signed note
+	last int64  // where blob is nil: the size of the checkpoint that was signed last
 	err  error
 }
 
@@ -49,9 +49,9 @@ func (l *link) greet(ctx context.Context) error {
 	l.conn.SetDeadline(time.Now().Add(readyPatience))
 	defer context.AfterFunc(ctx, func() { l.conn.SetDeadline(time.Unix(1, 0)) })()
 	first := appendFrame(nil, msgHello, &helloMsg{protocolVersion})
-	if _, err := l.conn.Write(appendFrame(first, msgKeys, nil)); err != nil {
-		return away(err)
-	}
+	// An error here is a signer that has ended. Why, it may have said before; if
+	// not, reading fails as well.
+	l.conn.Write(appendFrame(first, msgKeys, nil))
 	var hello helloMsg
 	if err := l.read(msgHelloReply, &hello); err != nil {
 		return err
@@ -71,6 +71,7 @@ func (l *link) greet(ctx context.Context) error {
 			return away(fmt.Errorf("read the signer's keys: %w", err))
 		}
 	}
+	l.keys.Log = m.Log
 	if err := l.keys.check(); err != nil {
 		return err
 	}
@@ -120,8 +121,9 @@ func (l *link) live(ctx context.Context) {
 	writer.Wait()
 }
 
-// ask sends r and waits for its answer.
-func (l *link) ask(ctx context.Context, r cert.Request) ([]byte, error) {
+// ask sends the frame that encode makes for a request's id, and waits for its
+// answer.
+func (l *link) ask(ctx context.Context, encode func(requestID uint32) ([]byte, error)) (answer, error) {
 	reply := make(chan answer, 1)
 	l.mu.Lock()
 	l.last++
@@ -134,24 +136,24 @@ func (l *link) ask(ctx context.Context, r cert.Request) ([]byte, error) {
 		l.mu.Unlock()
 	}()
 
-	frame, err := encodeRequest(nil, requestID, r)
+	frame, err := encode(requestID)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	select {
 	case l.out <- frame:
 	case <-l.dead:
-		return nil, away(l.err)
+		return answer{}, away(l.err)
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return answer{}, ctx.Err()
 	}
 	select {
 	case a := <-reply:
-		return a.blob, a.err
+		return a, a.err
 	case <-l.dead:
-		return nil, away(l.err)
+		return answer{}, away(l.err)
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return answer{}, ctx.Err()
 	}
 }
 
@@ -191,6 +193,18 @@ func (l *link) readAll() error {
 				return err
 			}
 			l.reply(m.ID, answer{blob: m.Blob})
+		case msgNote:
+			var m noteMsg
+			if err := ssh.Unmarshal(data, &m); err != nil {
+				return err
+			}
+			l.reply(m.ID, answer{blob: m.Note})
+		case msgLastSize:
+			var m lastSizeMsg
+			if err := ssh.Unmarshal(data, &m); err != nil {
+				return err
+			}
+			l.reply(m.ID, answer{last: int64(m.Size)})
 		case msgRefusal:
 			var m refusalMsg
 			if err := ssh.Unmarshal(data, &m); err != nil {
@@ -212,12 +226,14 @@ func (l *link) reply(requestID uint32, a answer) {
 	}
 }
 
-// refused is the fault that a refusal stands for. The signer can name two
+// refused is the fault that a refusal stands for. The signer can name three
 // reasons; what else it says is a bug of one side.
 func refused(m refusalMsg) *fault.Error {
 	switch m.Reason {
 	case string(fault.ProfileRefused):
 		return fault.New(fault.Invalid, fault.ProfileRefused, "%s", m.Text)
+	case string(fault.LogDamaged):
+		return fault.New(fault.Conflict, fault.LogDamaged, "%s", m.Text)
 	case string(fault.KeyRefused):
 		return fault.New(fault.Denied, fault.KeyRefused, "%s", m.Text)
 	}

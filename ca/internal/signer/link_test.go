@@ -34,7 +34,7 @@ func hostile(t *testing.T, public PublicKeys, answer func(k kind, data []byte) [
 			case msgHello:
 				out = appendFrame(nil, msgHelloReply, &helloMsg{protocolVersion})
 			case msgKeys:
-				out = appendFrame(nil, msgKeysReply, &keysReplyMsg{encodeKeys(public.UserCA), encodeKeys(public.SessionCA), encodeKeys(public.HostCA)})
+				out = appendFrame(nil, msgKeysReply, &keysReplyMsg{encodeKeys(public.UserCA), encodeKeys(public.SessionCA), encodeKeys(public.HostCA), public.Log})
 			default:
 				out = answer(k, data)
 			}
@@ -151,13 +151,17 @@ func TestAnAnswerThatDoesNotComeIsNotWaitedForForEver(t *testing.T) {
 }
 
 func TestTheCARefusesKeysThatAreNone(t *testing.T) {
-	one, two := newKey25519(t), newKey25519(t)
+	one, two, three := newKey25519(t), newKey25519(t), newKey25519(t)
+	log := vkey(t, newKey25519(t))
 	list := func(k ...ssh.PublicKey) []ssh.PublicKey { return k }
 	for name, public := range map[string]PublicKeys{
-		"none":               {},
-		"one with two jobs":  {list(one), list(one), list(two)},
-		"a CA without a key": {list(one), list(two), nil},
-		"an RSA key":         {list(one), list(two), list(rsaKey(t))},
+		"none":                        {},
+		"one with two jobs":           {list(one), list(one), list(two), log},
+		"a CA without a key":          {list(one), list(two), nil, log},
+		"an RSA key":                  {list(one), list(two), list(rsaKey(t)), log},
+		"none of the log":             {list(one), list(two), list(three), ""},
+		"one of the log that is none": {list(one), list(two), list(three), "access.example.com/log+00000000+AAAA"},
+		"the log's, which is a CA's":  {list(one), list(two), list(three), vkey(t, one)},
 	} {
 		if _, err := hostile(t, public, nil); err == nil {
 			t.Errorf("%s is taken", name)

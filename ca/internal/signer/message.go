@@ -13,8 +13,12 @@ import (
 
 type helloMsg struct{ Version uint32 }
 
-// keysReplyMsg has the CAs' keys, each list a sequence of strings.
-type keysReplyMsg struct{ UserCA, SessionCA, HostCA []byte }
+// keysReplyMsg has the CAs' keys, each list a sequence of strings, and the log's
+// verifier key.
+type keysReplyMsg struct {
+	UserCA, SessionCA, HostCA []byte
+	Log                       string
+}
 
 // loginMsg carries a cert.Login. ID is repeated in the answer.
 type loginMsg struct {

@@ -70,7 +70,7 @@ func violations(t *testing.T) []violating {
 		{"a second greeting", "kind 1 out of order", slices.Concat(hello, hello)},
 		{"a second greeting in the middle", "kind 1 out of order", slices.Concat(ready, good, hello)},
 		{"the keys a second time", "kind 3 out of order", slices.Concat(ready, keys)},
-		{"another version", "version 2", appendFrame(nil, msgHello, &helloMsg{2})},
+		{"another version", "version 3", appendFrame(nil, msgHello, &helloMsg{3})},
 		{"a greeting with more in it", "malformed", []byte{0, 0, 0, 6, 1, 0, 0, 0, 1, 0}},
 		{"a request for keys with more in it", "with something in it", slices.Concat(hello, []byte{0, 0, 0, 2, 3, 0})},
 		{"an empty frame", "frame of 0 bytes", slices.Concat(ready, []byte{0, 0, 0, 0})},

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/cli"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 )
@@ -32,8 +31,8 @@ type connection struct {
 }
 
 type job struct {
-	decode func([]byte) (uint32, cert.Request, error)
-	data   []byte
+	sign func(*connection, []byte) error
+	data []byte
 }
 
 // serve answers the requests of one connection until the CA closes it or ctx
@@ -99,7 +98,7 @@ func (c *connection) readAll() error {
 			}
 			continue
 		}
-		c.jobs <- job{e.decode, data}
+		c.jobs <- job{e.sign, data}
 	}
 }
 
@@ -112,19 +111,9 @@ func (c *connection) signAll() {
 			continue
 		default:
 		}
-		requestID, r, err := j.decode(j.data)
-		if err != nil {
+		if err := j.sign(c, j.data); err != nil {
 			c.end(err)
-			continue
 		}
-		signed, err := c.engine.sign(r)
-		if err != nil {
-			f := fault.Of(err)
-			c.engine.log.Warn("refused", "profile", r.Profile(), "reason", f.Reason, "error", err)
-			c.send(appendFrame(nil, msgRefusal, &refusalMsg{requestID, string(f.Reason), f.Text}))
-			continue
-		}
-		c.send(appendFrame(nil, msgCertificate, &certificateMsg{requestID, signed}))
 	}
 }
 

@@ -112,7 +112,7 @@ func run(ctx context.Context, f flags, env cli.Env, door door, log *slog.Logger)
 		return door.fail(err)
 	}
 	log.Info("signer ready", "user_ca", prints(keys.Public().UserCA),
-		"session_ca", prints(keys.Public().SessionCA), "host_ca", prints(keys.Public().HostCA))
+		"session_ca", prints(keys.Public().SessionCA), "host_ca", prints(keys.Public().HostCA), "log", keys.Public().Log)
 	return door.serve(ctx, e)
 }
 

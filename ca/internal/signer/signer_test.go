@@ -47,6 +47,8 @@ func TestMain(m *testing.M) {
 
 const testPassphrase = "correct horse battery staple"
 
+const testOrigin = "access.example.com/log"
+
 // keys is one key folder for all tests: to stretch a passphrase takes a while.
 var keys struct {
 	sync.Once
@@ -59,7 +61,7 @@ func keyFolder(t testing.TB) Config {
 	t.Helper()
 	keys.Do(func() {
 		if keys.dir, keys.err = os.MkdirTemp("", "signer-keys-"); keys.err == nil {
-			_, keys.err = Init(keys.dir, []byte(testPassphrase), Ed25519)
+			_, keys.err = Init(keys.dir, []byte(testPassphrase), Ed25519, testOrigin)
 		}
 	})
 	if keys.err != nil {
