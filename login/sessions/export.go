@@ -1,14 +1,14 @@
 package sessions
 
 import (
-	"fmt"
 	"io"
-	"os"
+	"time"
 
 	"github.com/sallyport-ssh/sallyport/internal/cli"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/recording"
 	"github.com/sallyport-ssh/sallyport/internal/recording/export"
+	"github.com/sallyport-ssh/sallyport/login/internal/outfile"
 )
 
 type exportCommand struct {
@@ -37,45 +37,47 @@ func (x *exportCommand) Run(c *call) error {
 		return err
 	}
 	defer done()
-	if x.Output == "-" {
-		return x.write(c.env.Stdout, c, r)
-	}
-	// What was typed in a session is nobody else's to read.
-	f, err := os.OpenFile(x.Output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write export: %w", err)
-	}
-	err = x.write(f, c, r)
-	if closed := f.Close(); err == nil && closed != nil {
-		err = fmt.Errorf("write export: %w", closed)
-	}
-	return err
+	return outfile.Write(x.Output, c.env.Stdout, func(w io.Writer) error {
+		if x.Recording {
+			_, err := r.WriteTo(w)
+			return Readable(err)
+		}
+		form := Form{Text: x.Text, Asciicast: x.Asciicast, Times: x.Times, Input: x.Input, Channel: x.Channel, Zone: c.now.Location()}
+		return form.Write(w, r)
+	})
 }
 
-func (x *exportCommand) write(w io.Writer, c *call, r *recording.Recording) error {
-	if x.Recording {
-		_, err := r.WriteTo(w)
-		return readable(err)
-	}
+// Form is how one channel of a session is written for other programs.
+type Form struct {
+	Text      bool   // a transcript; else asciicast
+	Asciicast string // version "2" or "3"
+	Times     bool   // in a transcript, each line begins with its time of day
+	Input     bool   // in asciicast, what was typed as well
+	Channel   uint32 // 0 is the one that a person would mean
+	Zone      *time.Location
+}
+
+// Write writes r in this form to w.
+func (f Form) Write(w io.Writer, r *recording.Recording) error {
 	about, damage, err := summary(r)
 	if err != nil {
 		return err
 	}
-	ch, err := channel(about, x.Channel)
+	ch, err := channel(about, f.Channel)
 	if err != nil {
 		if damage != nil {
-			err = readable(damage)
+			err = Readable(damage)
 		}
 		return err
 	}
-	if x.Text {
-		return readable(export.Transcript(w, r, about, ch, export.Times{Zone: c.now.Location(), Shown: x.Times}))
+	if f.Text {
+		return Readable(export.Transcript(w, r, about, ch, export.Times{Zone: f.Zone, Shown: f.Times}))
 	}
 	version := export.V3
-	if x.Asciicast == "2" {
+	if f.Asciicast == "2" {
 		version = export.V2
 	}
-	return readable(export.Asciicast(w, r, about, ch, export.Options{Version: version, Input: x.Input}))
+	return Readable(export.Asciicast(w, r, about, ch, export.Options{Version: version, Input: f.Input}))
 }
 
 func count(set ...bool) (n int) {

@@ -37,7 +37,7 @@ func (p *playCommand) Run(c *call) error {
 	}
 	ch, err := channel(about, p.Channel)
 	if err != nil && damage != nil {
-		return readable(damage)
+		return Readable(damage)
 	}
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (p *playCommand) Run(c *call) error {
 	if err == nil && damage == nil {
 		fmt.Fprintf(c.env.Stderr, "\n[%s]\n", ended(about.End))
 	}
-	return readable(err)
+	return Readable(err)
 }
 
 // fits warns where the recorded terminal was larger than this one.
@@ -87,7 +87,7 @@ func fits(out io.Writer, ch *recording.Channel) string {
 // pour writes a channel's output from at on as it came, byte for byte.
 func pour(w io.Writer, r *recording.Recording, channel uint32, at time.Duration) error {
 	if err := r.Seek(at); err != nil {
-		return readable(err)
+		return Readable(err)
 	}
 	for {
 		f, err := r.Next()
@@ -95,7 +95,7 @@ func pour(w io.Writer, r *recording.Recording, channel uint32, at time.Duration)
 			return nil
 		}
 		if err != nil {
-			return readable(err)
+			return Readable(err)
 		}
 		if f.Channel == channel && (f.Kind == recording.KindOutput || f.Kind == recording.KindStderr) {
 			if _, err := w.Write(f.Payload); err != nil {

@@ -35,7 +35,7 @@ func (s *showCommand) Run(c *call) error {
 		err = show(c.env.Stdout, about, c.now.Location())
 	}
 	if damage != nil {
-		return readable(damage) // after what stands before it
+		return Readable(damage) // after what stands before it
 	}
 	return err
 }

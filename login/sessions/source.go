@@ -32,7 +32,7 @@ func (s *source) open(c *call) (r *recording.Recording, close func(), err error)
 			return nil, nil, fault.New(fault.Missing, fault.NotFound, "there is no recording at %s", s.File)
 		}
 		if err != nil {
-			return nil, nil, readable(err)
+			return nil, nil, Readable(err)
 		}
 		return r, func() { r.Close() }, nil
 	case s.Session == "":
@@ -52,7 +52,7 @@ func (s *source) open(c *call) (r *recording.Recording, close func(), err error)
 	}
 	if err != nil {
 		close()
-		return nil, nil, readable(err)
+		return nil, nil, Readable(err)
 	}
 	return r, close, nil
 }
@@ -81,8 +81,8 @@ func (c *call) download(session id.Session) (*os.File, error) {
 	return f, nil
 }
 
-// readable makes damage something that a person can read: where it is, and what.
-func readable(err error) error {
+// Readable makes damage something that a person can read: where it is, and what.
+func Readable(err error) error {
 	var damage *recording.DamageError
 	if errors.As(err, &damage) {
 		return fault.New(fault.Invalid, fault.BadRequest, "%v", damage)

@@ -21,6 +21,14 @@ func Write(path string, stdout io.Writer, write func(io.Writer) error) error {
 	if path == Stdout {
 		return write(stdout)
 	}
+	// A device or a pipe is written where it stands.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+		return errors.Join(write(f), f.Close())
+	}
 	dir, name := filepath.Split(path)
 	f, err := os.CreateTemp(dir, "."+name+".part-*") // mode 0600
 	if err != nil {

@@ -55,6 +55,18 @@ func TestADashIsStandardOutput(t *testing.T) {
 	}
 }
 
+func TestADeviceStaysOne(t *testing.T) {
+	if err := Write(os.DevNull, nil, text("x")); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := Write(t.TempDir(), nil, text("x")); err == nil {
+		t.Error("a folder was written")
+	}
+}
+
 func TestAFolderThatIsNotThereIsNamed(t *testing.T) {
 	if err := Write(filepath.Join(t.TempDir(), "none", "x"), nil, text("x")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
