@@ -31,8 +31,8 @@ type told struct {
 func (t told) where() string { return fmt.Sprintf("log entry %d (%s)", t.index, t.Kind) }
 
 // checkLog says whether the log holds every entry of b, and whether they tell
-// the session of s and c. It returns nil where the checkpoint is nobody's.
-func (f *findings) checkLog(b *Bundle, keys Trust, c certificates, s subject) *LogPlace {
+// the session of s. It returns nil where the checkpoint is nobody's.
+func (f *findings) checkLog(b *Bundle, keys Trust, s subject) *LogPlace {
 	trust, err := audit.NewTrust(keys.Log.Keys, keys.Log.Witnesses, keys.Log.Quorum)
 	if err != nil {
 		f.add("checkpoint", Foreign, "there is nothing to check it with: %v", err)
@@ -61,13 +61,13 @@ func (f *findings) checkLog(b *Bundle, keys Trust, c certificates, s subject) *L
 		}
 		story = append(story, told{event, e.Index})
 	}
-	f.checkStory(story, place, c, s)
+	f.checkStory(story, place, s)
 	return place
 }
 
 // checkStory says whether the entries tell one session, from its grant to its
 // seal.
-func (f *findings) checkStory(story []told, place *LogPlace, c certificates, s subject) {
+func (f *findings) checkStory(story []told, place *LogPlace, s subject) {
 	count := map[audit.Kind]int{}
 	for i, e := range story {
 		count[e.Kind]++
@@ -75,7 +75,7 @@ func (f *findings) checkStory(story []told, place *LogPlace, c certificates, s s
 			f.add(e.where(), Disorder, "it is earlier than the entry before it")
 		}
 		if e.Kind == audit.LoginGranted {
-			f.checkLoginGranted(e, c)
+			f.checkLoginGranted(e, s)
 			continue
 		}
 		if e.Session != s.Session {
@@ -85,9 +85,9 @@ func (f *findings) checkStory(story []told, place *LogPlace, c certificates, s s
 		switch e.Kind {
 		case audit.SessionGranted:
 			place.Granted = e.index
-			f.checkSessionGranted(e, c, s)
+			f.checkSessionGranted(e, s)
 		case audit.RecordingStarted:
-			f.digest(e, "its recording begins with", recorded(e).Header, s.Header)
+			f.digest(e, "its recording begins with", recorded(e).Header, s.seal.Header)
 		case audit.RecordingSealed:
 			place.Sealed = e.index
 			f.checkSealed(e, s)
@@ -150,7 +150,7 @@ func (f *findings) checkWho(e told, s subject) {
 	}
 }
 
-func (f *findings) checkSessionGranted(e told, c certificates, s subject) {
+func (f *findings) checkSessionGranted(e told, s subject) {
 	f.checkWho(e, s)
 	f.same(e.where(), "roles", strings.Join(e.Roles, ", "), strings.Join(s.Roles, ", "), "the recording")
 	f.same(e.where(), "policy", e.Revision, s.Revision, "the recording")
@@ -158,36 +158,38 @@ func (f *findings) checkSessionGranted(e told, c certificates, s subject) {
 		f.add(e.where(), Mixed, "it names no certificate")
 		return
 	}
-	f.same(e.where(), "serial", e.Certificate.Serial, c.session.Serial, "the session certificate")
-	f.same(e.where(), "key", e.Certificate.Key, ssh.FingerprintSHA256(c.session.Key), "the session certificate")
-	f.same(e.where(), "beginning", e.Certificate.ValidAfter, c.session.ValidAfter, "the session certificate")
-	f.same(e.where(), "end", e.Certificate.ValidBefore, c.session.ValidBefore, "the session certificate")
-	f.same(e.where(), "login serial", e.Certificate.LoginSerial, c.login.Serial, "the login certificate")
-	// By the log's clock, which is the CA's: no skew between two clocks.
-	f.within(e.where(), c.session.ValidAfter, c.session.ValidBefore, time.UnixMicro(e.At), "the session was granted")
+	f.same(e.where(), "serial", e.Certificate.Serial, s.session.Serial, "the session certificate")
+	f.same(e.where(), "key", e.Certificate.Key, ssh.FingerprintSHA256(s.session.Key), "the session certificate")
+	f.same(e.where(), "beginning", e.Certificate.ValidAfter, s.session.ValidAfter, "the session certificate")
+	f.same(e.where(), "end", e.Certificate.ValidBefore, s.session.ValidBefore, "the session certificate")
+	f.same(e.where(), "login serial", e.Certificate.LoginSerial, s.login.Serial, "the login certificate")
+	// By the log's clock, which is the CA's own.
+	if at := time.UnixMicro(e.At).Unix(); at < s.session.ValidAfter || at > s.session.ValidBefore {
+		f.add(e.where(), Untimely, "it was written %s, and the session certificate is valid from %s to %s",
+			stamp(at), stamp(s.session.ValidAfter), stamp(s.session.ValidBefore))
+	}
 }
 
-func (f *findings) checkLoginGranted(e told, c certificates) {
-	f.same(e.where(), "identity", e.Identity, c.login.Identity, "the login certificate")
+func (f *findings) checkLoginGranted(e told, s subject) {
+	f.same(e.where(), "identity", e.Identity, s.login.Identity, "the login certificate")
 	if e.Certificate == nil {
 		f.add(e.where(), Mixed, "it names no certificate")
 		return
 	}
-	f.same(e.where(), "serial", e.Certificate.Serial, c.login.Serial, "the login certificate")
-	f.same(e.where(), "key", e.Certificate.Key, ssh.FingerprintSHA256(c.login.Key), "the login certificate")
-	f.same(e.where(), "end", e.Certificate.ValidBefore, c.login.ValidBefore, "the login certificate")
+	f.same(e.where(), "serial", e.Certificate.Serial, s.login.Serial, "the login certificate")
+	f.same(e.where(), "key", e.Certificate.Key, ssh.FingerprintSHA256(s.login.Key), "the login certificate")
+	f.same(e.where(), "end", e.Certificate.ValidBefore, s.login.ValidBefore, "the login certificate")
 }
 
 func (f *findings) checkSealed(e told, s subject) {
 	r := recorded(e)
-	f.digest(e, "its recording ends with", r.Digest, s.Digest)
-	f.digest(e, "its seal is", r.Seal, s.Seal)
+	f.digest(e, "its recording ends with", r.Digest, s.seal.Chain)
+	f.digest(e, "its seal is", r.Seal, s.statement())
 	if r.Header != nil {
-		f.digest(e, "its recording begins with", r.Header, s.Header)
+		f.digest(e, "its recording begins with", r.Header, s.seal.Header)
 	}
-	f.same(e.where(), "sealed by", r.SealedBy, s.SealedBy, "the recording")
-	f.same(e.where(), "frames", r.Frames, s.Frames, "the recording")
-	if r.Bytes != 0 {
-		f.same(e.where(), "bytes", r.Bytes, s.Bytes, "the recording")
-	}
+	f.same(e.where(), "sealed by", r.SealedBy, s.sealedBy(), "the recording")
+	f.same(e.where(), "frames", r.Frames, s.seal.Frames, "the recording")
 }
+
+func stamp(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }

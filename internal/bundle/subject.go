@@ -1,29 +1,60 @@
 package bundle
 
 import (
+	"crypto/sha256"
 	"time"
 
-	"github.com/sallyport-ssh/sallyport/internal/id"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport-ssh/sallyport/internal/cert"
+	"github.com/sallyport-ssh/sallyport/internal/recording"
 )
 
-// subject is what a sealed recording says of itself, in clear, once its chain
-// and its seal were verified.
+// subject is what a sealed recording says of itself, in clear, and its
+// certificates, read back.
 type subject struct {
-	Session  id.Session
-	Identity id.Identity
-	Login    id.Login
-	Node     id.NodeName
-	NodeID   id.Node
-	Proxy    id.Proxy
-	Client   string
-	Roles    []string
-	Revision int64
-	Started  time.Time
-
-	Header   []byte // digest with which the chain begins
-	Digest   []byte // with which it ends
-	Seal     []byte // of the seal's statement
-	SealedBy string // SHA256:... of the proxy's key
-	Frames   uint64
-	Bytes    int64
+	recording.Meta
+	seal    *recording.Seal
+	login   cert.Login
+	session cert.Session
+	host    cert.Host
 }
+
+// newSubject reads the certificates of a recording whose seal was verified: so
+// they are what their profiles allow.
+func newSubject(m recording.Meta, s *recording.Seal) (subject, error) {
+	about := subject{Meta: m, seal: s}
+	for _, c := range []struct {
+		profile cert.Profile
+		blob    []byte
+	}{{cert.LoginProfile, m.LoginCertificate}, {cert.SessionProfile, m.SessionCertificate}, {cert.HostProfile, s.Certificate}} {
+		parsed, err := cert.Parse(c.blob)
+		if err != nil {
+			return subject{}, err
+		}
+		r, err := cert.Read(c.profile, parsed)
+		if err != nil {
+			return subject{}, err
+		}
+		switch r := r.(type) {
+		case cert.Login:
+			about.login = r
+		case cert.Session:
+			about.session = r
+		case cert.Host:
+			about.host = r
+		}
+	}
+	return about, nil
+}
+
+func (s subject) started() time.Time { return time.UnixMicro(s.Started) }
+
+// statement is the digest of what the proxy signed.
+func (s subject) statement() []byte {
+	d := sha256.Sum256(s.seal.Text)
+	return d[:]
+}
+
+// sealedBy is the fingerprint of the proxy's key.
+func (s subject) sealedBy() string { return ssh.FingerprintSHA256(s.host.Key) }

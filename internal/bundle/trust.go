@@ -116,3 +116,18 @@ func (t Trust) Fingerprints() []Fingerprint {
 	}
 	return all
 }
+
+// caKeys are the CAs' public keys, parsed.
+type caKeys struct{ user, session, host []ssh.PublicKey }
+
+func (t Trust) caKeys() (k caKeys, err error) {
+	for _, l := range []struct {
+		lines []string
+		keys  *[]ssh.PublicKey
+	}{{t.UserCA, &k.user}, {t.SessionCA, &k.session}, {t.HostCA, &k.host}} {
+		if *l.keys, err = parseKeys(l.lines); err != nil {
+			return caKeys{}, err
+		}
+	}
+	return k, nil
+}
