@@ -5,7 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"github.com/sallyport-ssh/sallyport/migrations"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -19,6 +19,8 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/rig"
+	"github.com/sallyport-ssh/sallyport/internal/wire"
+	"github.com/sallyport-ssh/sallyport/migrations"
 )
 
 // The test binary starts itself as the CA that is killed: what to do, and the
@@ -78,8 +80,24 @@ func issueUntilKilled(url string) {
 				os.Stdout.WriteString(fmt.Sprintf("completed %d\n", serial))
 			}
 		}()
+		go doUntilKilled(s, uint64(worker))
 	}
 	select {}
+}
+
+// doUntilKilled does what else there is to do, some of which is refused.
+func doUntilKilled(s *Store, worker uint64) {
+	random := rand.New(rand.NewPCG(uint64(os.Getpid()), worker))
+	for n := 0; ; n++ {
+		name := fmt.Sprintf("p%d-a%d-%d", os.Getpid(), worker, n)
+		if random.IntN(2) == 0 {
+			anything(s, random, name)
+			continue
+		}
+		session := wire.Session{ID: id.Session(name), Identity: "you@example.com", Proxy: "p-1"}
+		s.OpenSession(context.Background(), opening(session, intent(ProfileSession, name)))
+		s.EndSession(context.Background(), session.ID, wire.EndRequest{End: "closed"}, 200)
+	}
 }
 
 // ledger is what a test was told is done.
@@ -115,7 +133,8 @@ func (l *ledger) len() int {
 }
 
 // check compares the ledger with the database: what was acknowledged is there,
-// and serials have no gaps. More may be there than was acknowledged.
+// serials have no gaps, and the audit log tells just that. More may be there than
+// was acknowledged.
 func (l *ledger) check(t testing.TB, s *Store) {
 	t.Helper()
 	l.mu.Lock()
@@ -133,6 +152,7 @@ func (l *ledger) check(t testing.TB, s *Store) {
 			t.Fatalf("serial %d was completed and holds %q", serial, c.Blob)
 		}
 	}
+	proven(t, s)
 }
 
 func TestAKilledProcessLosesNothingAndNoSerialIsUsedTwice(t *testing.T) {

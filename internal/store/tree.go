@@ -51,18 +51,11 @@ func (s *Store) LeafHashes(ctx context.Context, from, to int64) ([]audit.Hash, e
 	return hashes, nil
 }
 
-// A full tile has TileWidth hashes, of subtrees that are TileHeight levels higher
-// than those of the tiles one level below (C2SP tlog-tiles).
-const (
-	TileHeight = 8
-	TileWidth  = 1 << TileHeight
-)
-
 // Tile is a full tile of the tree.
 type Tile struct {
 	Level  int
 	Index  int64
-	Hashes []byte // TileWidth of them, one after the other
+	Hashes []byte // audit.TileWidth of them, one after the other
 }
 
 // FullTile returns the hashes of a full tile. found is false where it has not
@@ -87,7 +80,7 @@ func (s *Store) PutTiles(ctx context.Context, tiles ...Tile) error {
 }
 
 func (t *tx) putTile(tile Tile) error {
-	if len(tile.Hashes) != TileWidth*tlog.HashSize {
+	if len(tile.Hashes) != audit.TileWidth*tlog.HashSize {
 		return fmt.Errorf("store tile %d/%d: %d bytes are not those of a full one", tile.Level, tile.Index, len(tile.Hashes))
 	}
 	const insert = `INSERT INTO tiles (level, idx, hashes) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
