@@ -2,7 +2,9 @@ package ca
 
 import (
 	"net/url"
+	"time"
 
+	"github.com/sallyport-ssh/sallyport/ca/internal/auditlog"
 	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/config"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
@@ -93,4 +95,22 @@ func (a *Audit) logTrust(vkey string) (wire.LogTrust, *audit.Trust, error) {
 			Then("a log keeps its name: say origin: %s, or nothing", t.Origin)
 	}
 	return t, trust, nil
+}
+
+// openLog makes the log ready to be signed and shown.
+func (ca *CA) openLog(vkey string) (wire.LogTrust, error) {
+	known, trust, err := ca.config.Audit.logTrust(vkey)
+	if err != nil {
+		return known, err
+	}
+	c := auditlog.Config{Store: ca.store, Signer: ca.signer, Trust: trust, Now: time.Now, Log: ca.log.With("log", known.Origin)}
+	for _, w := range ca.config.Audit.Witnesses {
+		key, err := audit.ParseWitness(w.Key)
+		if err != nil {
+			return known, err // Check has seen it
+		}
+		c.Witnesses = append(c.Witnesses, auditlog.Witness{URL: w.URL, Key: key})
+	}
+	ca.audit = auditlog.New(c)
+	return known, nil
 }

@@ -48,6 +48,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-ssh/sallyport/ca/internal/auditlog"
 	"github.com/sallyport-ssh/sallyport/ca/internal/directory"
 	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
 	"github.com/sallyport-ssh/sallyport/ca/internal/idtoken"
@@ -69,6 +70,7 @@ type CA struct {
 	log       *slog.Logger
 	store     *store.Store
 	signer    *signer.Client
+	audit     *auditlog.Log
 	directory *directory.Directory
 	tokens    *idtoken.Verifier
 	doors     []*server
@@ -145,6 +147,9 @@ func (ca *CA) openDoors(doorKey wire.Identity) error {
 	if err != nil {
 		return err
 	}
+	if discovery.Log, err = ca.openLog(keys.Log); err != nil {
+		return err
+	}
 	address, err := url.Parse(c.URL)
 	if err != nil {
 		return err
@@ -157,6 +162,7 @@ func (ca *CA) openDoors(doorKey wire.Identity) error {
 		Store: ca.store, Directory: ca.directory, Issuer: issuer, Tokens: ca.tokens, Holders: holders,
 		SessionCA: keys.SessionCA, URL: address, BehindProxy: c.BehindProxy, Discovery: discovery,
 		Admins: people.Named(c.Admins), Auditors: people.Named(c.Auditors),
+		AuditLog: ca.audit, AnyoneReads: c.Audit.Entries == "anyone",
 		LoginLifetime: c.Certificates.Login.Std(), RenewWithin: c.Certificates.Renew.Std(),
 		SourceAddress: c.Certificates.SourceAddress,
 		Recordings:    c.Recordings, PolicyDir: c.PolicyDir, Executable: executable,
@@ -245,6 +251,7 @@ func (ca *CA) Serve(ctx context.Context) error {
 
 	background.Go(func() { ca.directory.Run(ctx) })
 	background.Go(func() { ca.tokens.Run(ctx) })
+	background.Go(func() { ca.audit.Run(ctx) })
 	background.Go(func() { outlet.RunAll(ctx, ca.outlets) })
 	if ca.config.PolicyDir != "" {
 		background.Go(func() { ca.watchPolicy(ctx) })
@@ -262,6 +269,7 @@ func (ca *CA) Serve(ctx context.Context) error {
 
 	<-ctx.Done()
 	ca.directory.Close() // lets go of long polls, which would not end by themselves
+	ca.audit.Close()
 	for _, d := range ca.doors {
 		d.stop()
 	}

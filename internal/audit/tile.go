@@ -140,3 +140,12 @@ func (t Tile) Leaves(data []byte) ([][]byte, error) {
 	}
 	return leaves, nil
 }
+
+// Root is the root over a tile's hashes.
+func (t Tile) Root(data []byte) (Hash, error) {
+	hashes, err := t.hashes(data)
+	if err != nil {
+		return Hash{}, err
+	}
+	return treeHash(hashes), nil
+}

@@ -22,7 +22,7 @@ func Takes[C, In, Out any](f func(*Call[C], In) (Out, error)) Handler[C] {
 		if err != nil {
 			return err
 		}
-		return writeJSON(w, out)
+		return WriteJSON(w, out)
 	}
 }
 
@@ -33,14 +33,15 @@ func Answers[C, Out any](f func(*Call[C]) (Out, error)) Handler[C] {
 		if err != nil {
 			return err
 		}
-		return writeJSON(w, out)
+		return WriteJSON(w, out)
 	}
 }
 
 // Nothing is the answer of calls that have none.
 type Nothing struct{}
 
-func writeJSON(w http.ResponseWriter, out any) error {
+// WriteJSON writes an answer that nobody may keep.
+func WriteJSON(w http.ResponseWriter, out any) error {
 	w.Header().Set("Cache-Control", "no-store")
 	if _, none := out.(Nothing); none {
 		w.WriteHeader(http.StatusNoContent)

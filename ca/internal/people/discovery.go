@@ -19,6 +19,9 @@ func (p *people) discovery(*call) (wire.Discovery, error) {
 // Health is what a load balancer asks for.
 type Health struct {
 	Status string `json:"status"` // "ok"
+	// AuditLog is "ok", or "damaged": then somebody has to look, though logins and
+	// sessions go on. What it is stands in the CA's own log.
+	AuditLog string `json:"audit_log"`
 }
 
 // health says whether this CA can do its work: the database answers.
@@ -26,5 +29,9 @@ func (p *people) health(c *call) (Health, error) {
 	if err := p.Store.Ping(c.Context()); err != nil {
 		return Health{}, err
 	}
-	return Health{"ok"}, nil
+	h := Health{Status: "ok", AuditLog: "ok"}
+	if p.AuditLog.Damage() != nil {
+		h.AuditLog = "damaged"
+	}
+	return h, nil
 }

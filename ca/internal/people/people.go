@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport-ssh/sallyport/ca/internal/auditlog"
 	"github.com/sallyport-ssh/sallyport/ca/internal/directory"
 	"github.com/sallyport-ssh/sallyport/ca/internal/door"
 	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
@@ -45,6 +46,9 @@ type Config struct {
 	Discovery   wire.Discovery // without proxies and time, which change
 
 	Admins, Auditors Named
+
+	AuditLog    *auditlog.Log
+	AnyoneReads bool // the events of the log, and not auditors alone
 
 	LoginLifetime time.Duration
 	RenewWithin   time.Duration // after the end of the old certificate
@@ -124,6 +128,12 @@ func (p *people) routes() []door.Route[Caller] {
 		{Method: "GET", Path: wire.PathSessions, Who: door.Person, Handle: door.Answers(p.sessions)},
 		{Method: "GET", Path: wire.PathSession, Who: door.Person, Handle: door.Answers(p.session)},
 		{Method: "GET", Path: wire.PathRecording, Who: door.Person, Handle: p.recording},
+		{Method: "GET", Path: wire.PathRecordingProof, Who: door.Person, Handle: door.Answers(p.evidence)},
+
+		{Method: "GET", Path: wire.PathAudit, Who: door.Person, Quiet: true, Handle: p.audit},
+		{Method: "GET", Path: wire.PathAuditProof, Who: door.Person, Handle: p.auditProof},
+		{Method: "GET", Path: wire.PathAuditEntries, Who: door.Person, Quiet: true, Handle: p.auditEntries},
+		{Method: "GET", Path: wire.PathLog, Who: door.Anyone, Quiet: true, Handle: p.logFiles},
 
 		{Method: "GET", Path: wire.PathPolicy, Who: door.Admin, Handle: door.Answers(p.policy)},
 		{Method: "PUT", Path: wire.PathPolicy, Who: door.Admin, Limit: policyBody, Handle: door.Takes(p.applyPolicy)},

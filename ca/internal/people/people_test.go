@@ -47,6 +47,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 		Tokens:    idtoken.New(idtoken.Config{Log: slog.New(slog.DiscardHandler), Now: time.Now}),
 		SessionCA: ca.Public(cert.SessionProfile), URL: address,
 		Admins: Named{Groups: []string{"platform"}}, Auditors: Named{Identities: []string{"eve@example.com"}},
+		AuditLog:      ca.AuditLog(),
 		LoginLifetime: 8 * time.Hour, RenewWithin: time.Hour,
 		Recordings: t.TempDir(), Executable: executable, Now: time.Now,
 		Log: slog.New(slog.NewTextHandler(&log, nil)),

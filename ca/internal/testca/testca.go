@@ -1,6 +1,6 @@
 // Package testca is a CA in one process for the tests of its rooms: a real store
-// on SQLite, a real directory, real issuance, and the three CA keys in the
-// test's hands, so that it can also sign what no CA would. The signer's process
+// on SQLite, a real directory, real issuance, and the CA's and the log's keys in
+// the test's hands, so that it can also sign what no CA would. The signer's process
 // is left out; package ca's tests have it.
 //
 // The product never imports it.
@@ -13,14 +13,17 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport-ssh/sallyport/ca/internal/auditlog"
 	"github.com/sallyport-ssh/sallyport/ca/internal/directory"
 	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
 	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
+	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/store"
@@ -34,6 +37,7 @@ type CA struct {
 	Issuer    *issue.Issuer
 	Holders   *holder.Checker
 	Keys      map[cert.Profile]ssh.Signer
+	LogKey    ed25519.PrivateKey
 
 	t testing.TB
 }
@@ -46,6 +50,9 @@ func New(t testing.TB) *CA {
 		c.Keys[p] = Key(t)
 	}
 	var err error
+	if _, c.LogKey, err = ed25519.GenerateKey(rand.Reader); err != nil {
+		t.Fatal(err)
+	}
 	log := slog.New(slog.DiscardHandler)
 	if c.Store, err = store.Open(t.Context(), store.Config{URL: "sqlite://" + filepath.Join(t.TempDir(), "ca.db"), Log: log}); err != nil {
 		t.Fatal(err)
@@ -57,6 +64,39 @@ func New(t testing.TB) *CA {
 	c.Issuer = issue.New(c, c.Store)
 	c.Holders = holder.New(c.Store, c.Public(cert.LoginProfile), time.Now)
 	return c
+}
+
+// LogOrigin is the name of the test's audit log.
+const LogOrigin = "access.example.com/log"
+
+// LogTrust is by what the log is known.
+func (c *CA) LogTrust() wire.LogTrust {
+	c.t.Helper()
+	vkey, err := audit.VerifierKey(LogOrigin, c.LogKey.Public().(ed25519.PublicKey))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return wire.LogTrust{Origin: LogOrigin, Keys: []string{vkey}}
+}
+
+// AuditLog is a log that works until the test ends.
+func (c *CA) AuditLog() *auditlog.Log {
+	c.t.Helper()
+	trust, err := audit.NewTrust(c.LogTrust().Keys, nil, 0)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	l := auditlog.New(auditlog.Config{Store: c.Store, Signer: c, Trust: trust, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	var running sync.WaitGroup
+	running.Go(func() { l.Run(context.Background()) })
+	c.t.Cleanup(func() { l.Close(); running.Wait() })
+	return l
+}
+
+// SignCheckpoint is auditlog.Signer with the test's key. It signs anything.
+func (c *CA) SignCheckpoint(_ context.Context, _ int64, next audit.Checkpoint, _ audit.Proof) ([]byte, int64, error) {
+	note, err := next.Sign(c.LogKey)
+	return note, next.Size, err
 }
 
 // Key makes an SSH key.

@@ -1,0 +1,477 @@
+package auditlog
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport-ssh/sallyport/internal/audit"
+	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/rig"
+	"github.com/sallyport-ssh/sallyport/internal/store"
+)
+
+const origin = "access.example.com/log"
+
+// key is a signer as the real one decides, with its key in the test's hands.
+type key struct {
+	private ed25519.PrivateKey
+
+	mu   sync.Mutex
+	last audit.Checkpoint
+	away error // that it answers, if not nil
+	dies bool  // after it has signed, before anybody hears of it
+	n    int   // signatures
+}
+
+func newKey(t testing.TB) *key {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &key{private: private}
+}
+
+func (k *key) trust(t testing.TB, witnesses []string, quorum int) *audit.Trust {
+	t.Helper()
+	vkey, err := audit.VerifierKey(origin, k.private.Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := audit.NewTrust([]string{vkey}, witnesses, quorum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trust
+}
+
+func (k *key) SignCheckpoint(_ context.Context, old int64, next audit.Checkpoint, proof audit.Proof) ([]byte, int64, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.away != nil {
+		return nil, 0, k.away
+	}
+	if k.last.Size != old && next.Size > k.last.Size {
+		return nil, k.last.Size, nil
+	}
+	if k.last.Size > 0 {
+		if err := next.CheckConsistency(k.last, proof); err != nil {
+			return nil, 0, fault.New(fault.Conflict, fault.LogDamaged, "the signer refuses: %v", err)
+		}
+	}
+	k.n++
+	k.last = next
+	if k.dies {
+		return nil, 0, fault.New(fault.Unavailable, fault.SignerAway, "it died")
+	}
+	note, err := next.Sign(k.private)
+	return note, next.Size, err
+}
+
+func (k *key) set(away error, dies bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.away, k.dies = away, dies
+}
+
+// world is a database, and CAs on it.
+type world struct {
+	t     *testing.T
+	path  string
+	store *store.Store
+	key   *key
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, path: filepath.Join(t.TempDir(), "ca.db"), key: newKey(t)}
+	w.store = w.open()
+	return w
+}
+
+func (w *world) open() *store.Store {
+	w.t.Helper()
+	s, err := store.Open(w.t.Context(), store.Config{URL: "sqlite://" + w.path, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// log is a new process's log. The test steps it.
+func (w *world) log() *Log {
+	return New(Config{Store: w.store, Signer: w.key, Trust: w.key.trust(w.t, nil, 0), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+}
+
+// run lets a log work until the test ends, or stop is called.
+func (w *world) run(l *Log) (stop func()) {
+	var running sync.WaitGroup
+	running.Go(func() { l.Run(context.Background()) })
+	stop = func() { l.Close(); running.Wait() }
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// append logs n events.
+func (w *world) append(n int) {
+	w.t.Helper()
+	for n > 0 {
+		events := make([]audit.Event, min(n, 500))
+		for i := range events {
+			events[i] = audit.Event{Kind: audit.SessionDenied, Outcome: audit.Refused, Identity: "ann@example.com", Text: fmt.Sprint(n - i)}
+		}
+		if err := w.store.Append(w.t.Context(), events...); err != nil {
+			w.t.Fatal(err)
+		}
+		n -= len(events)
+	}
+}
+
+// owner runs SQL as the owner of the database, whom no trigger stops.
+func (w *world) owner(statements ...string) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+w.path+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Query(`SELECT name FROM sqlite_master WHERE type = 'trigger'`)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var triggers []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			w.t.Fatal(err)
+		}
+		triggers = append(triggers, name)
+	}
+	rows.Close()
+	for _, name := range triggers {
+		statements = append([]string{`DROP TRIGGER ` + name}, statements...)
+	}
+	for _, s := range statements {
+		if _, err := db.Exec(s); err != nil {
+			w.t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// whole checks every invariant: the checkpoint opens, each checkpoint before is
+// consistent with it, and every event is in it.
+func (w *world) whole(l *Log, size int64) {
+	w.t.Helper()
+	signed, err := l.Checkpoint(w.t.Context())
+	if err != nil || signed.Size != size {
+		w.t.Fatalf("the checkpoint is of %d events and not of %d: %v", signed.Size, size, err)
+	}
+	for at := int64(1); at <= size; {
+		c, err := w.store.CheckpointFrom(w.t.Context(), at)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		old, err := l.open(c)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		proof, err := signed.ProveConsistency(old.Size, l.tree.reader(w.t.Context()))
+		if err == nil {
+			err = signed.CheckConsistency(old.Checkpoint, proof)
+		}
+		if err != nil {
+			w.t.Fatalf("with the checkpoint of %d: %v", old.Size, err)
+		}
+		at = c.Size + 1
+	}
+	for at := int64(0); at < size; at += max(1, size/50) {
+		e, err := w.store.Entry(w.t.Context(), at)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if _, err := l.Prove(w.t.Context(), signed.Checkpoint, e); err != nil {
+			w.t.Fatalf("event %d: %v", at, err)
+		}
+	}
+}
+
+func (w *world) step(l *Log) {
+	w.t.Helper()
+	if err := l.step(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestTheLogIsSignedAsItGrows(t *testing.T) {
+	w := newWorld(t)
+	l := w.log()
+	w.step(l)
+	if _, err := l.Checkpoint(t.Context()); fault.ReasonOf(err) != fault.NotFound {
+		t.Errorf("an empty log has a checkpoint: %v", err)
+	}
+	size := int64(0)
+	for _, n := range []int{1, 1, 253, 1, 1, 255, 1000, 3} {
+		w.append(n)
+		size += int64(n)
+		w.step(l)
+		w.whole(l, size)
+	}
+	w.step(l)
+	if w.key.n != 8 {
+		t.Errorf("%d signatures for 8 states", w.key.n)
+	}
+	again := w.log()
+	w.append(70_000)
+	w.step(again)
+	w.whole(again, size+70_000)
+}
+
+// TestACheckpointComesWithinASecond, and none while nothing happens.
+func TestACheckpointComesWithinASecond(t *testing.T) {
+	w := newWorld(t)
+	l := w.log()
+	w.run(l)
+	for i := range int64(3) {
+		begin := time.Now()
+		w.append(1)
+		rig.Eventually(t, 10*time.Second, "the event is under a checkpoint", func() bool {
+			signed, _ := l.current()
+			return signed.Size == i+1
+		})
+		if took := time.Since(begin); took > 5*time.Second { // on a machine with others
+			t.Errorf("it took %v", took)
+		}
+	}
+	w.key.mu.Lock()
+	defer w.key.mu.Unlock()
+	if w.key.n != 3 {
+		t.Errorf("%d signatures for 3 events", w.key.n)
+	}
+}
+
+// TestTwoCAsSignOneLog: both follow one database, with one signer or with one
+// each, and never sign two roots for one size.
+func TestTwoCAsSignOneLog(t *testing.T) {
+	for name, shared := range map[string]bool{"one signer for both": true, "a signer each": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			other := *w
+			other.store = w.open()
+			if !shared {
+				other.key = &key{private: w.key.private}
+			}
+			one, two := w.log(), other.log()
+			stops := []func(){w.run(one), other.run(two)}
+			for range 20 {
+				w.append(40)
+				other.append(27)
+			}
+			size := int64(20 * 67)
+			rig.Eventually(t, 20*time.Second, "both have seen a checkpoint of all", func() bool {
+				a, _ := one.current()
+				b, _ := two.current()
+				return a.Size == size && b.Size == size
+			})
+			for _, stop := range stops {
+				stop()
+			}
+			w.whole(one, size)
+			other.whole(two, size)
+			if err := one.Damage(); err != nil {
+				t.Error(err)
+			}
+			if err := two.Damage(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestFaults: each step failed, and failed but persisted; then every invariant.
+func TestFaults(t *testing.T) {
+	away := fault.New(fault.Unavailable, fault.SignerAway, "away")
+	for name, fail := range map[string]func(w *world, l *Log) *Log{
+		"the signer is away": func(w *world, l *Log) *Log {
+			w.key.set(away, false)
+			if err := l.step(t.Context()); fault.ReasonOf(err) != fault.SignerAway {
+				t.Errorf("got %v", err)
+			}
+			w.key.set(nil, false)
+			return l
+		},
+		"the signer dies after it has signed": func(w *world, l *Log) *Log {
+			w.key.set(nil, true)
+			if err := l.step(t.Context()); fault.ReasonOf(err) != fault.SignerAway {
+				t.Errorf("got %v", err)
+			}
+			w.key.set(nil, false)
+			return l
+		},
+		"the CA is killed between signature and storage": func(w *world, l *Log) *Log {
+			w.key.set(nil, true)
+			l.step(t.Context())
+			w.key.set(nil, false)
+			w.append(300) // more, before the next one starts
+			return w.log()
+		},
+		"the CA and its signer are killed": func(w *world, l *Log) *Log {
+			w.key.set(nil, true)
+			l.step(t.Context())
+			w.key = &key{private: w.key.private}
+			return w.log()
+		},
+		"the CA is killed before it stored its tiles": func(w *world, l *Log) *Log {
+			w.owner(`DELETE FROM tiles WHERE idx > 0 OR level > 0`)
+			return w.log()
+		},
+		"the database is away": func(w *world, l *Log) *Log {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := l.step(ctx); err == nil {
+				t.Error("it is not noticed")
+			}
+			return l
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			l := w.log()
+			w.append(600)
+			w.step(l)
+			w.append(600)
+			l = fail(w, l)
+			w.step(l)
+			state, err := w.store.LogState(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.whole(l, state.Size)
+		})
+	}
+}
+
+// TestWhatIsWrittenInTheDatabaseIsFound: the database's owner changes history.
+func TestWhatIsWrittenInTheDatabaseIsFound(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		sql   []string
+		fresh bool   // after a start; else in the running CA
+		says  string // in the damage
+	}{
+		{"an event that is not signed yet is changed", []string{`UPDATE events SET leaf = replace(leaf, 'ann', 'eve') WHERE idx = 610`}, false, "are not those that were logged"},
+		{"an event that is not signed yet is removed", []string{`DELETE FROM events WHERE idx = 610`}, false, "610"},
+		{"the newest event is removed", []string{`DELETE FROM events WHERE idx = 619`}, false, "619"},
+		{"the log is cut, counters and all", []string{`DELETE FROM events WHERE idx >= 500`, `UPDATE counters SET size = 500`}, false, "rolled back"},
+		{"the log is cut, checkpoints and all", []string{`DELETE FROM events WHERE idx >= 500`, `UPDATE counters SET size = 500`, `DELETE FROM checkpoints`}, false, "rolled back"},
+		{"the frontier is another's", []string{`UPDATE counters SET frontier = zeroblob(length(frontier))`}, false, "are not those that were logged"},
+		{"the checkpoint is changed", []string{`UPDATE checkpoints SET note = replace(note, '600', '601')`}, false, "not what"},
+		{"the checkpoint is of another size", []string{`UPDATE checkpoints SET size = 610`}, false, "is one of 600"},
+		{"the checkpoint is garbage", []string{`UPDATE checkpoints SET note = 'x'`}, false, "no signed checkpoint"},
+
+		{"a signed event at the edge is changed", []string{`UPDATE events SET leaf = replace(leaf, 'ann', 'eve') WHERE idx = 590`}, true, "not those that were signed"},
+		{"a tile is changed", []string{`UPDATE tiles SET hashes = zeroblob(8192) WHERE level = 0 AND idx = 1`}, true, "not those that were signed"},
+		{"a tile is removed, and its events are changed", []string{`DELETE FROM tiles WHERE idx = 1`, `UPDATE events SET leaf = replace(leaf, 'ann', 'eve') WHERE idx = 300`}, true, "not those that were signed"},
+		{"the log is cut before a start", []string{`DELETE FROM events WHERE idx >= 500`, `UPDATE counters SET size = 500`}, true, "rolled back"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t)
+			l := w.log()
+			w.append(600)
+			w.step(l)
+			w.append(20)
+			w.owner(row.sql...)
+			if row.fresh {
+				l = w.log()
+			}
+			signatures := w.key.n
+			err := l.step(t.Context())
+			if fault.ReasonOf(err) != fault.LogDamaged || !strings.Contains(err.Error(), row.says) {
+				t.Fatalf("got %v, want %q", err, row.says)
+			}
+			if w.key.n != signatures {
+				t.Error("it was signed")
+			}
+		})
+	}
+}
+
+// TestAChangedEventIsNotShown, although its tile is whole and the CA runs on.
+func TestAChangedEventIsNotShown(t *testing.T) {
+	w := newWorld(t)
+	l := w.log()
+	w.append(600)
+	w.step(l)
+	w.owner(`UPDATE events SET leaf = replace(leaf, 'ann', 'eve') WHERE idx = 17`)
+	if _, err := l.Bundle(t.Context(), audit.Tile{Width: 256, Entries: true}); fault.ReasonOf(err) != fault.LogDamaged || !strings.Contains(err.Error(), "event 17 ") {
+		t.Errorf("its bundle: %v", err)
+	}
+	if l.Damage() == nil {
+		t.Error("nobody is told")
+	}
+	e, err := w.store.Entry(t.Context(), 17)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := l.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Prove(t.Context(), signed.Checkpoint, e); fault.ReasonOf(err) != fault.LogDamaged {
+		t.Errorf("its proof: %v", err)
+	}
+	if _, err := l.Bundle(t.Context(), audit.Tile{Index: 1, Width: 256, Entries: true}); err != nil {
+		t.Errorf("the next bundle: %v", err)
+	}
+}
+
+// TestDamageIsToldOnceAndSignsNothingMore: in the log of the CA, and as an event.
+func TestDamageIsToldOnceAndSignsNothingMore(t *testing.T) {
+	w := newWorld(t)
+	l := w.log()
+	var lines lockedBuffer
+	l.Log = slog.New(slog.NewTextHandler(&lines, nil))
+	w.append(10)
+	w.step(l)
+	w.append(1)
+	w.owner(`UPDATE events SET leaf = replace(leaf, 'ann', 'eve') WHERE idx = 10`)
+	w.run(l)
+	rig.Eventually(t, 10*time.Second, "the damage is logged as an event", func() bool {
+		entries, err := w.store.EventsFrom(t.Context(), 11, 1)
+		return err == nil && len(entries) == 1 && strings.Contains(string(entries[0].Leaf), `"log_damaged"`)
+	})
+	w.append(5)
+	rig.Eventually(t, 10*time.Second, "it follows the log on", func() bool { return l.tree.size() >= 17 })
+	if n := strings.Count(lines.String(), "DAMAGED"); n == 0 || n > 3 {
+		t.Errorf("it is said %d times:\n%s", n, &lines)
+	}
+	if signed, _ := l.current(); signed.Size != 10 || w.key.n != 1 {
+		t.Errorf("signed %d, %d signatures", signed.Size, w.key.n)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
