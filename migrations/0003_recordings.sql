@@ -15,10 +15,16 @@ CREATE TABLE recordings (
 	recipients TEXT NOT NULL DEFAULT '[]',            -- JSON array: to whom it is encrypted
 	retain   {{.Int}} NOT NULL DEFAULT 0,             -- kept until; 0: for ever
 	lost     {{.Int}} NOT NULL DEFAULT 0,             -- when it was given up
+	stored   {{.Int}} NOT NULL DEFAULT 0,             -- when all of it was seen in the storage, which was told retain
+	held     {{.Bool}} NOT NULL DEFAULT FALSE,        -- what the storage was told of a hold
+	deleting {{.Int}} NOT NULL DEFAULT 0,             -- since when; from then on it cannot be held
 	deleted  {{.Int}} NOT NULL DEFAULT 0
 ) {{.Strict}};
 
 CREATE INDEX recordings_retain ON recordings (retain) WHERE retain > 0 AND deleted = 0;
+CREATE INDEX recordings_deleting ON recordings (deleting) WHERE deleting > 0 AND deleted = 0;
+CREATE INDEX recordings_unstored ON recordings (sealed) WHERE digest IS NOT NULL AND stored = 0 AND deleted = 0;
+CREATE INDEX recordings_told_held ON recordings (session) WHERE held AND deleted = 0;
 
 -- What was told once stays: the digest of a deleted recording, too.
 {{refuse "recordings" "UPDATE" `NEW.session <> OLD.session
@@ -35,3 +41,18 @@ CREATE TABLE holds (
 	at      {{.Int}} NOT NULL,
 	reason  TEXT NOT NULL
 ) {{.Strict}};
+
+-- retention is how the worker that deletes knows that it is the only one, and
+-- that the clock can be believed: at is its last turn, steady since when there was
+-- no jump between two turns.
+CREATE TABLE retention (
+	one    {{.Int}} PRIMARY KEY CHECK (one = 1),
+	holder TEXT NOT NULL DEFAULT '',
+	until  {{.Int}} NOT NULL DEFAULT 0,
+	at     {{.Int}} NOT NULL DEFAULT 0,
+	steady {{.Int}} NOT NULL DEFAULT 0
+) {{.Strict}};
+
+INSERT INTO retention (one) VALUES (1);
+
+{{refuse "retention" "DELETE" `TRUE` "its row stays"}}

@@ -26,7 +26,7 @@ type promise struct {
 }
 
 var contract = slices.Concat(loginPromises, certificatePromises, enrolPromises, nodePromises,
-	sessionPromises, policyPromises, evidencePromises, batchPromises, searchPromises, eventPromises)
+	sessionPromises, policyPromises, evidencePromises, batchPromises, searchPromises, eventPromises, recordingPromises)
 
 func TestSQLiteKeepsTheContract(t *testing.T) {
 	for _, p := range contract {

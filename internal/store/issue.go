@@ -112,5 +112,6 @@ func (t *tx) issue(set []*issuance) error {
 		w.serials, serials = serials[:n:n], serials[n:]
 	}
 	insertSessions(t, set)
+	insertRecordings(t, set)
 	return nil
 }

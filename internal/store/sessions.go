@@ -64,19 +64,7 @@ func insertSessions(t *tx, set []*issuance) {
 // EndSession closes a session's row. The first end stands: a proxy that asks
 // again because the answer was lost gets nil and changes nothing.
 func (s *Store) EndSession(ctx context.Context, name id.Session, end wire.EndRequest, now int64) error {
-	return s.alone(ctx, func(t *tx) error {
-		ended, err := t.end(name, end, now)
-		if err != nil || ended {
-			return err
-		}
-		const query = `SELECT 1 FROM sessions WHERE id = $1`
-		var one int
-		found, err := t.row(func(r scanner) error { return r.Scan(&one) }, query, name)
-		if err == nil && !found {
-			err = noSession(name)
-		}
-		return err
-	})
+	return s.EndRecorded(ctx, name, end, nil, now)
 }
 
 // end ends a session that is open.
@@ -138,44 +126,44 @@ func scanSession(r scanner) (w wire.Session, err error) {
 
 // Session returns a session's row, or not_found.
 func (s *Store) Session(ctx context.Context, name id.Session) (wire.Session, error) {
-	const query = `SELECT ` + sessionColumns + ` FROM sessions WHERE id = $1`
-	return one(ctx, s, scanSession, noSession(name), query, name)
+	const query = listedSessions + ` WHERE sessions.id = $1`
+	return one(ctx, s, scanListed, noSession(name), query, name)
 }
 
 // Sessions lists what f lets through, newest first.
 func (s *Store) Sessions(ctx context.Context, f wire.SessionFilter) ([]wire.Session, error) {
-	query := `SELECT ` + sessionColumns + ` FROM sessions WHERE TRUE`
+	query := listedSessions + ` WHERE TRUE`
 	var args []any
 	narrow := func(condition string, v any) {
 		args = append(args, v)
 		query += condition + strconv.Itoa(len(args))
 	}
 	if f.Identity != "" {
-		narrow(` AND identity = $`, f.Identity)
+		narrow(` AND sessions.identity = $`, f.Identity)
 	}
 	if f.Node != "" {
-		narrow(` AND node = $`, f.Node)
+		narrow(` AND sessions.node = $`, f.Node)
 	}
 	if f.Login != "" {
-		narrow(` AND login = $`, f.Login)
+		narrow(` AND sessions.login = $`, f.Login)
 	}
 	if f.Since != 0 {
-		narrow(` AND started >= $`, f.Since)
+		narrow(` AND sessions.started >= $`, f.Since)
 	}
 	if f.Until != 0 {
-		narrow(` AND started < $`, f.Until)
+		narrow(` AND sessions.started < $`, f.Until)
 	}
 	if f.Live {
-		query += ` AND ended = 0`
+		query += ` AND sessions.ended = 0`
 	}
 	if f.Before != "" {
-		narrow(` AND (started, serial) < (SELECT started, serial FROM sessions WHERE id = $`, f.Before)
+		narrow(` AND (sessions.started, sessions.serial) < (SELECT started, serial FROM sessions WHERE id = $`, f.Before)
 		query += `)`
 	}
 	limit := f.Limit
 	if limit <= 0 {
 		limit = sessionsDefault
 	}
-	narrow(` ORDER BY started DESC, serial DESC LIMIT $`, min(limit, sessionsMost))
-	return all(ctx, s, scanSession, query, args...)
+	narrow(` ORDER BY sessions.started DESC, sessions.serial DESC LIMIT $`, min(limit, sessionsMost))
+	return all(ctx, s, scanListed, query, args...)
 }

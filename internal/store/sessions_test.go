@@ -16,7 +16,7 @@ func newSession(name string, started int64) wire.Session {
 	return wire.Session{
 		ID: id.Session(name), Identity: "you@example.com", Login: "root", Node: "web-1", NodeID: "n-1",
 		Proxy: "p-1", Client: "192.0.2.1:5000", Way: wire.WayJump, Role: "admin", Revision: 3,
-		LoginSerial: 17, Started: started,
+		LoginSerial: 17, Started: started, Recording: wire.Recording{State: "live"},
 	}
 }
 
@@ -76,7 +76,7 @@ var sessionPromises = []promise{
 		ok(t, s.EndSession(t.Context(), want.ID, wire.EndRequest{End: "closed", Accepted: true, Bytes: 42}, 150))
 		ok(t, s.EndSession(t.Context(), want.ID, wire.EndRequest{End: "again", Bytes: 1}, 200))
 		ok(t, s.EndLost(t.Context(), want.Proxy, 300, nil))
-		want.Ended, want.End, want.Bytes = 150, "closed", 42
+		want.Ended, want.End, want.Bytes, want.Recording.State = 150, "closed", 42, "unsealed"
 		if diff := cmp.Diff(want, must(s.Session(t.Context(), want.ID))(t)); diff != "" {
 			t.Fatal(diff)
 		}
@@ -93,7 +93,7 @@ var sessionPromises = []promise{
 		elsewhere.Proxy = "p-2"
 		elsewhere = openSession(t, s, elsewhere)
 		ok(t, s.EndLost(t.Context(), "p-1", 500, []id.Session{live.ID}))
-		lost.Ended, lost.End = 500, EndedLost
+		lost.Ended, lost.End, lost.Recording.State = 500, EndedLost, "unsealed"
 		for _, want := range []wire.Session{lost, live, elsewhere} {
 			if diff := cmp.Diff(want, must(s.Session(t.Context(), want.ID))(t)); diff != "" {
 				t.Fatal(diff)
