@@ -51,6 +51,26 @@ func VerifyLogin(c *ssh.Certificate, userCAs []ssh.PublicKey, now time.Time, cli
 	return nil
 }
 
+// VerifySession says whether c is a session certificate of one of sessionCAs that
+// is valid now. A node's sshd asks this itself, with the address from which the
+// proxy comes; here it is asked by who reads a recording later, so the source
+// address is not looked at.
+func VerifySession(c *ssh.Certificate, sessionCAs []ssh.PublicKey, now time.Time) error {
+	if c == nil || len(c.ValidPrincipals) == 0 {
+		return invalid("the certificate opens nothing")
+	}
+	if c.CertType != ssh.UserCert {
+		return invalid("a host certificate opens no session")
+	}
+	if err := verify(SessionProfile, c, sessionCAs); err != nil {
+		return err
+	}
+	if _, err := ReadSession(c); err != nil {
+		return invalid("the certificate is no session certificate").Because(err)
+	}
+	return checkTime(c, now)
+}
+
 // VerifyHost says whether c is a host certificate of one of hostCAs that proves
 // name (a host name or an address, without port) now. It takes a node's own
 // certificate and a proxy's; to dial a node use VerifyNode.

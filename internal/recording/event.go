@@ -155,7 +155,7 @@ func Printable(name []byte) string {
 // type that f's kind calls for.
 func (f Frame) Decode(event any) error {
 	if err := json.Unmarshal(f.Payload, event); err != nil {
-		return &DamageError{Where: "frame", Number: f.Number, What: "payload of a " + f.Kind.String() + " is malformed", Err: err}
+		return &DamageError{How: Malformed, Where: "frame", Number: f.Number, What: "payload of a " + f.Kind.String() + " is malformed", Err: err}
 	}
 	return nil
 }

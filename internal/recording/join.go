@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,22 +10,25 @@ import (
 )
 
 // Recording reads one recording from all of its files: the finished part, and
-// the tails that continue it.
+// the tails that continue it. It is for one goroutine at a time.
 type Recording struct {
-	header Header
-	rec    io.ReaderAt  // nil: nothing is finished yet
-	places []place      // its blocks
-	short  *DamageError // set where it ends inside a block
-	tails  []io.ReaderAt
+	header Header // of the finished part
+	meta   Meta
+	key    ContentKey // zero: in clear, or locked
+	locked error      // why it is; nil: it is not
+	keys   keyring
+	rec    io.ReaderAt // nil: nothing is finished yet
+	index  index
+	seal   *Seal
+	badly  error // why the seal that is there does not count
+	tails  []tailFile
 	files  []io.Closer
-	// finished is the size of the finished part up to its last whole block.
-	finished int64
 
 	// Where Next is.
 	blocks unpacker
 	block  int // index in places of the next block
 	tail   int // index in tails of the next tail
-	reader *TailReader
+	reader *tailReader
 	next   uint64
 	order  order
 	torn   int64
@@ -33,118 +37,173 @@ type Recording struct {
 	err    error // sticky until Seek
 }
 
-// place is a block and where it stands.
-type place struct {
-	block
-	offset int64
+// tailFile is a tail with a whole header.
+type tailFile struct {
+	io.ReaderAt
+	header Header
 }
 
 // Join reads the headers of a finished part and of its blocks, and the headers
 // of the tails, which are given in the order of their frames; nil stands for a
-// file that does not exist. At least one file must.
-func Join(rec io.ReaderAt, tails ...io.ReaderAt) (*Recording, error) {
-	r := &Recording{rec: rec}
-	for _, t := range tails {
-		if t != nil {
-			r.tails = append(r.tails, t)
+// file that does not exist. At least one file must. That o opens nothing is no
+// error: see Locked.
+func Join(o Opener, rec io.ReaderAt, tails ...io.ReaderAt) (*Recording, error) {
+	r := &Recording{}
+	headed := false
+	if rec != nil {
+		h, err := readHeader(io.NewSectionReader(rec, 0, math.MaxInt64))
+		switch {
+		case err == nil && h.Tail:
+			return nil, refuseHeader(Malformed, "this is a tail, not a finished part")
+		case err == nil:
+			r.header, r.rec, headed = h, rec, true
+		case !errors.Is(err, io.ErrUnexpectedEOF): // a crash cut its first write: the tails have all
+			return nil, err
 		}
 	}
-	if rec == nil {
-		return r, r.openTails()
+	for _, t := range tails {
+		if t == nil {
+			continue
+		}
+		h, err := readHeader(io.NewSectionReader(t, 0, math.MaxInt64))
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			continue // it has no frames
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !h.Tail {
+			return nil, refuseHeader(Malformed, "this is a finished part, not a tail")
+		}
+		if !headed {
+			r.header, headed = h.ForRec(), true
+		}
+		if h.Digest() != r.header.Digest() {
+			return nil, refuseHeader(Foreign, "a tail is of another recording")
+		}
+		r.tails = append(r.tails, tailFile{t, h})
 	}
-	h, err := readHeader(io.NewSectionReader(rec, 0, HeaderSize))
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return r, r.openTails() // a crash cut its first write: the tails have all
+	if !headed {
+		return nil, &DamageError{How: Truncated, Where: "header", What: "there is nothing in it", Err: io.ErrUnexpectedEOF}
+	}
+	return r, r.open(o)
+}
+
+// OpenAt opens the finished part of a recording, or what WriteTo has written, of
+// size bytes. The Recording does not close r.
+func OpenAt(r io.ReaderAt, size int64, o Opener) (*Recording, error) {
+	return Join(o, io.NewSectionReader(r, 0, size))
+}
+
+func (r *Recording) open(o Opener) error {
+	var err error
+	if r.meta, err = r.header.decodeMeta(); err != nil {
+		return err
+	}
+	if r.header.Encrypted() {
+		r.key, r.locked = openKey(r.header, o)
+	}
+	r.keys = newKeyring(r.header, r.key)
+	r.blocks.keys = &r.keys
+	r.index.chain = r.header.Chain()
+	if r.rec != nil {
+		if err := r.index.scan(r.rec, r.header, &r.keys); err != nil {
+			return err
+		}
+		if r.index.seal != nil {
+			if err := r.readSeal(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readSeal reads the seal that is there. Whether it counts is kept apart: a
+// recording whose seal is not its own is read all the same, up to there.
+func (r *Recording) readSeal() error {
+	p := r.index.seal
+	whole := make([]byte, p.size())
+	if err := p.read(r.rec, whole, 0); err != nil {
+		return err
+	}
+	s, err := sealOf(p, whole, r.header, r.index.chain)
+	r.seal, r.badly = s, err
+	return nil
+}
+
+// sealOf checks a seal's record and that it is of what stands before it.
+func sealOf(p *place, whole []byte, h Header, c Chain) (*Seal, error) {
+	if _, how, what := p.check(whole, p.before); what != "" {
+		return nil, p.damage(0, how, what)
+	}
+	s, err := ParseSeal(whole[BlockHeaderSize : len(whole)-trailerSize])
+	if err == nil {
+		err = s.of(h, c)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if h.Tail {
-		return nil, &DamageError{Where: "header", What: "this is a tail, not a finished part"}
-	}
-	r.header = h
-	r.finished = HeaderSize
-	if err := r.scan(); err != nil {
-		return nil, err
-	}
-	return r, r.openTails()
+	return s, nil
 }
 
-// openTails checks that the tails belong to this recording. A tail without a
-// whole header has no frames, and does not count.
-func (r *Recording) openTails() error {
-	whole := r.tails[:0]
-	for _, t := range r.tails {
-		h, err := readHeader(io.NewSectionReader(t, 0, HeaderSize))
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !h.Tail {
-			return &DamageError{Where: "header", What: "this is a finished part, not a tail"}
-		}
-		h.Tail, h.First = false, 0
-		if r.header == (Header{}) {
-			r.header = h
-		}
-		if h != r.header {
-			return &DamageError{Where: "header", What: "a tail is of another recording"}
-		}
-		whole = append(whole, t)
+// read reads the n-th block from rec.
+func (p *place) read(rec io.ReaderAt, whole []byte, n uint64) error {
+	got, err := readAt(rec, whole, p.offset)
+	if err == nil && got < len(whole) {
+		err = p.damage(n, Truncated, "it is cut short")
 	}
-	r.tails = whole
-	if r.header == (Header{}) {
-		return &DamageError{Where: "header", What: "there is nothing in it", Err: io.ErrUnexpectedEOF}
-	}
-	r.blocks.seed = r.header.Seed()
-	return nil
+	return err
 }
 
-// scan goes from block header to block header. A last block that ends early is
-// what a crash leaves while the tail is compressed; it is remembered, and is
-// damage unless a tail has its frames.
-func (r *Recording) scan() error {
-	u := unpacker{seed: r.header.Seed()}
-	for offset := r.finished; ; {
-		var head [BlockHeaderSize]byte
-		n, err := r.rec.ReadAt(head[:], offset)
-		if n == 0 && err == io.EOF {
-			return nil
-		}
-		if n < len(head) {
-			if err != io.EOF {
-				return err
-			}
-			r.short = u.damage("it is cut short", offset)
-			return nil
-		}
-		h, err := u.header(head[:], offset)
-		if err != nil {
-			return err
-		}
-		var last [1]byte
-		if n, err := r.rec.ReadAt(last[:], offset+h.size()-1); n == 0 {
-			if err != io.EOF {
-				return err
-			}
-			r.short = u.damage("it is cut short", offset)
-			return nil
-		}
-		r.places = append(r.places, place{h, offset})
-		u.pass(h)
-		offset += h.size()
-		r.finished = offset
+// damage says what is wrong with the block at p, the n-th.
+func (p *place) damage(n uint64, how Damage, what string) *DamageError {
+	e := &DamageError{How: how, Where: "block", Number: n, Offset: p.offset, What: what}
+	if p.kind == blockSeal {
+		e.Where = "seal"
 	}
+	return e
 }
 
-// Header returns the recording's header.
+// Header returns the recording's header, that of its finished part.
 func (r *Recording) Header() Header { return r.header }
 
+// Meta says whose session it is; it is never encrypted.
+func (r *Recording) Meta() Meta { return r.meta }
+
+// Encrypted says whether the frames are encrypted.
+func (r *Recording) Encrypted() bool { return r.header.Encrypted() }
+
+// Locked says whether frames cannot be read, as no key was there to open them.
+// Next says why.
+func (r *Recording) Locked() bool { return r.locked != nil }
+
+// WrappedKey is the content key as an age file; nil in clear.
+func (r *Recording) WrappedKey() []byte { return r.header.Wrapped }
+
+// ContentKey returns the key that opened the recording; ok is false where it is
+// in clear or locked.
+func (r *Recording) ContentKey() (k ContentKey, ok bool) { return r.key, r.key != (ContentKey{}) }
+
+// Seal returns the seal; nil where there is none yet. An error says that there
+// is one which is not this recording's. Neither says whose signature it has: see
+// CheckSeal and Verify.
+func (r *Recording) Seal() (*Seal, error) { return r.seal, r.badly }
+
+// Chain is how far the finished part goes, up to its last whole block.
+func (r *Recording) Chain() Chain { return r.index.chain }
+
 // Finished is the size of the finished part up to the end of its last whole
-// block, in bytes; 0 when there is none.
-func (r *Recording) Finished() int64 { return r.finished }
+// block or its seal, in bytes; 0 when there is none.
+func (r *Recording) Finished() int64 {
+	switch {
+	case r.rec == nil:
+		return 0
+	case r.index.seal != nil:
+		return r.index.seal.offset + r.index.seal.size()
+	}
+	return r.index.chain.Bytes
+}
 
 // Torn is the size of a frame that a crash left half written, after Next has
 // returned io.EOF; 0 when there is none.
@@ -162,7 +221,8 @@ func (r *Recording) Close() error {
 
 // Next returns the next frame; its payload is valid until the next call. It
 // returns io.EOF after the last frame that is there now, whether or not that is
-// a KindEnd; any other error is a *DamageError or a reader's own.
+// a KindEnd; a fault of reason recording_locked where no key opens it; any other
+// error is a *DamageError or a reader's own.
 func (r *Recording) Next() (Frame, error) {
 	if r.held {
 		r.held = false
@@ -184,96 +244,154 @@ func (r *Recording) Next() (Frame, error) {
 }
 
 func (r *Recording) read() (Frame, error) {
+	if r.locked != nil {
+		return Frame{}, r.locked
+	}
+	if r.next == 0 {
+		return Frame{Kind: KindSession, Payload: r.header.Meta}, nil
+	}
 	for {
-		if f, ok := r.blocks.frame(); ok {
-			return f, nil
+		if f, ok, err := r.blocks.frame(); ok || err != nil {
+			return f, err
 		}
-		if r.block == len(r.places) {
+		if r.block == len(r.index.places) {
 			return r.readTail()
 		}
-		if err := r.unpack(r.places[r.block]); err != nil {
+		if err := r.unpack(r.block); err != nil {
 			return Frame{}, err
 		}
 		r.block++
 	}
 }
 
-func (r *Recording) unpack(p place) error {
-	stored := r.blocks.buffer(p.block)
-	r.blocks.count = uint64(r.block)
-	if n, err := r.rec.ReadAt(stored, p.offset+BlockHeaderSize); n < len(stored) {
-		return r.blocks.short(err, p.offset)
+// unpack reads the n-th block, holds it to the chain and opens it.
+func (r *Recording) unpack(n int) error {
+	p := &r.index.places[n]
+	b := r.load(uint64(n), r.blocks.whole)
+	if b.err != nil {
+		return b.err
 	}
-	return r.blocks.open(p.block, stored, p.offset)
+	r.blocks.whole, r.blocks.offset = b.whole, p.offset
+	if how, what := r.blocks.open(&p.block, b.whole); what != "" {
+		return p.damage(uint64(n), how, what)
+	}
+	return nil
+}
+
+// loaded is a block that was read and fits the chain; or why not.
+type loaded struct {
+	whole  []byte
+	digest Digest
+	err    error
+}
+
+// load reads the n-th block into whole, if it is large enough, and holds it to
+// the chain. It needs no key.
+func (r *Recording) load(n uint64, whole []byte) loaded {
+	p := &r.index.places[n]
+	if size := int(p.size()); cap(whole) < size {
+		whole = make([]byte, size)
+	} else {
+		whole = whole[:size]
+	}
+	if err := p.read(r.rec, whole, n); err != nil {
+		return loaded{err: err}
+	}
+	var h block
+	how, what := h.parse(whole, &r.keys)
+	if what == "" && h != p.block {
+		how, what = Changed, "it is another one than a moment before"
+	}
+	var d Digest
+	if what == "" {
+		d, how, what = h.check(whole, p.before)
+	}
+	if what != "" {
+		return loaded{err: p.damage(n, how, what)}
+	}
+	return loaded{whole: whole, digest: d}
 }
 
 // readTail returns the next frame of the tails that has not been seen.
 func (r *Recording) readTail() (Frame, error) {
+	err := r.nextRecord()
+	if err == io.EOF {
+		return r.end()
+	}
+	if err != nil {
+		return Frame{}, err
+	}
+	if r.index.seal != nil {
+		return Frame{}, &DamageError{How: AfterEnd, Where: "frame", Number: r.next, What: "it is sealed, and a tail goes on"}
+	}
+	return r.reader.frame()
+}
+
+// nextRecord steps to the record of frame next, and returns io.EOF where there
+// is none. It needs no key.
+func (r *Recording) nextRecord() error {
 	for {
 		if r.reader == nil {
 			if r.tail == len(r.tails) {
-				return Frame{}, r.end()
+				return io.EOF
 			}
-			t, err := NewTailReader(io.NewSectionReader(r.tails[r.tail], 0, math.MaxInt64))
-			if err != nil {
-				return Frame{}, err
-			}
-			if first := t.Header().First; first > r.next {
-				return Frame{}, &DamageError{Where: "tail", Number: uint64(r.tail),
-					What: fmt.Sprintf("it starts with frame %d, and %d is the next", first, r.next)}
+			t := r.tails[r.tail]
+			if t.header.First > r.next {
+				return &DamageError{How: Removed, Where: "tail", Number: uint64(r.tail),
+					What: fmt.Sprintf("it starts with frame %d, and %d is the next", t.header.First, r.next)}
 			}
 			r.tail++
-			r.reader = t
+			size := t.header.Size()
+			r.reader = newTailReader(io.NewSectionReader(t, size, math.MaxInt64-size), t.header, &r.keys)
 		}
-		f, err := r.reader.Next()
+		err := r.reader.read()
 		switch {
-		case err == nil && f.Number < r.next:
+		case err == nil && r.reader.next <= r.next:
 			continue // it has moved to the finished part, or a crash left it in both
 		case err == nil:
-			return f, nil
+			return nil
 		case err == io.EOF:
 		case err == ErrTorn && r.tail == len(r.tails):
-			r.torn = r.reader.Torn()
+			r.torn = r.reader.torn
 		case err == ErrTorn:
-			return Frame{}, &DamageError{Where: "frame", Number: r.next, Offset: r.reader.Offset(), What: "it is cut short, and another tail follows"}
+			return &DamageError{How: Truncated, Where: "frame", Number: r.next, Offset: r.reader.offset, What: "it is cut short, and another tail follows"}
 		default:
-			return Frame{}, err
+			return err
 		}
 		r.reader = nil
 	}
 }
 
-// end is what follows the last frame.
-func (r *Recording) end() error {
-	if r.short != nil && r.next <= r.blocksEnd() {
-		return r.short
+// end is what follows the last frame that is stored: of a sealed recording
+// without an end frame, that frame.
+func (r *Recording) end() (Frame, error) {
+	switch {
+	case r.index.broken != nil:
+		return Frame{}, r.index.broken
+	case r.badly != nil:
+		return Frame{}, r.badly
+	case r.cut():
+		return Frame{}, r.index.short
+	case r.seal == nil || r.order.ended || r.next > r.seal.Frames:
+		return Frame{}, io.EOF
 	}
-	return io.EOF
+	payload, err := json.Marshal(r.seal.End)
+	return Frame{Number: r.next, At: r.order.last, Kind: KindEnd, Payload: payload}, err
 }
 
-// blocksEnd is the number after the last frame of the finished part.
-func (r *Recording) blocksEnd() uint64 {
-	if len(r.places) == 0 {
-		return 0
-	}
-	last := r.places[len(r.places)-1]
-	return last.first + uint64(last.frames)
-}
+// Screens returns what terminals showed at the beginning of the block in which
+// Next is; ok is false where that is not known. They are valid until the next
+// block.
+func (r *Recording) Screens() (screens []Screen, ok bool) { return r.blocks.screens, r.blocks.known }
 
 // Seek moves to the first frame at or after the time at, without reading what
 // lies before its block.
 func (r *Recording) Seek(at time.Duration) error {
-	i := 0
-	for i < len(r.places) && r.places[i].last < at {
-		i++
-	}
-	r.SkipFinished()
-	if i < len(r.places) {
-		r.block, r.next = i, r.places[i].first
-	}
 	if at <= 0 {
+		r.rewind(0)
 		return nil // every frame is: also where the first is damaged
 	}
+	r.rewind(r.find(at))
 	for {
 		f, err := r.Next()
 		if err == io.EOF {
@@ -289,9 +407,56 @@ func (r *Recording) Seek(at time.Duration) error {
 	}
 }
 
-// SkipFinished moves to the first frame that only the tails have.
-func (r *Recording) SkipFinished() {
-	r.blocks.cursor = cursor{}
-	r.block, r.tail, r.reader, r.err, r.torn, r.held = len(r.places), 0, nil, nil, 0, false
-	r.next, r.order = r.blocksEnd(), order{}
+// SeekScreen moves to the beginning of a block at or before the time at where
+// all screens are known, or to the beginning: who plays from there shows the
+// right picture when they come to at.
+func (r *Recording) SeekScreen(at time.Duration) error {
+	i := min(r.find(at), len(r.index.places)-1)
+	for i > 0 && (!r.index.places[i].screens || r.index.places[i].start > at) {
+		i--
+	}
+	if i <= 0 || r.locked != nil {
+		r.rewind(0)
+		return nil
+	}
+	r.rewind(i)
+	if err := r.unpack(i); err != nil {
+		return err
+	}
+	r.block++
+	return nil
+}
+
+// SkipFinished moves to the first frame that only the tails have; where nothing
+// is finished, that is frame 0.
+func (r *Recording) SkipFinished() { r.rewind(len(r.index.places)) }
+
+// find returns the first block that may have a frame at or after at. The last
+// time of a raw block is not known; and a sealed recording's end is made only by
+// who has seen the last block.
+func (r *Recording) find(at time.Duration) int {
+	i, n := 0, len(r.index.places)
+	if r.index.seal != nil {
+		n--
+	}
+	for i < n && r.index.places[i].last < at && r.index.places[i].columns() {
+		i++
+	}
+	return i
+}
+
+// rewind moves to the beginning of the n-th block, or behind the last, where the
+// tails go on.
+func (r *Recording) rewind(n int) {
+	r.blocks.clear()
+	r.block, r.tail, r.reader, r.err, r.torn, r.held = n, 0, nil, nil, 0, false
+	r.order = order{}
+	switch {
+	case n == 0:
+		r.next = 0
+	case n < len(r.index.places):
+		r.next, r.order.last = r.index.places[n].first, r.index.places[n].start
+	default:
+		r.next, r.order.last = r.index.chain.Frames, r.index.chain.Last
+	}
 }

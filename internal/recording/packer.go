@@ -1,8 +1,9 @@
 package recording
 
 import (
+	"crypto/rand"
 	"encoding/binary"
-	"hash/crc32"
+	"errors"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -13,12 +14,13 @@ import (
 const blockTarget = 1 << 20
 
 // Packer makes blocks of frames. One is worth keeping: with its compressor it
-// holds about 5 MiB. It is for one goroutine at a time. The zero Packer makes
-// plain blocks.
+// holds about 5 MiB. It is for one goroutine at a time. The zero Packer does not
+// compress.
 type Packer struct {
 	enc *zstd.Encoder
 
-	seed     uint32
+	keys     keyring
+	chain    Chain
 	header   block
 	prev     time.Duration
 	kinds    []byte
@@ -27,6 +29,7 @@ type Packer struct {
 	lengths  []byte
 	payloads [256][]byte // by kind
 	size     int         // of the payloads
+	screens  []Screen
 	body     []byte
 }
 
@@ -44,11 +47,32 @@ func NewPacker() *Packer {
 	return &Packer{enc: enc}
 }
 
-// Start begins blocks of the recording that h opens, and forgets what was added.
-func (p *Packer) Start(h Header) {
-	p.seed = h.Seed()
+// Start begins blocks of h's recording behind what c says is there, and forgets
+// what was added. key is not looked at in clear.
+func (p *Packer) Start(h Header, key ContentKey, c Chain) error {
 	p.reset()
+	p.keys = keyring{}
+	if h.Encrypted() && (key == (ContentKey{}) || key.commitment() != h.Commitment) {
+		return errors.New("the content key is not the header's")
+	}
+	p.keys = newKeyring(h, key)
+	if c.Header != p.keys.digest {
+		return errors.New("the chain is of another recording")
+	}
+	p.chain = c
+	return nil
 }
+
+// Stop forgets keys and frames, so that a packer that waits for work holds no
+// session's.
+func (p *Packer) Stop() {
+	p.reset()
+	clear(p.body[:cap(p.body)])
+	p.keys, p.chain = keyring{}, Chain{}
+}
+
+// Chain is how far the blocks go that were made.
+func (p *Packer) Chain() Chain { return p.chain }
 
 func (p *Packer) reset() {
 	p.header = block{}
@@ -57,11 +81,23 @@ func (p *Packer) reset() {
 	for i := range p.payloads {
 		p.payloads[i] = p.payloads[i][:0]
 	}
+	p.screens = nil
+}
+
+// SetScreens gives the block in hand the screens of all terminals that are open
+// at its beginning; none is a list, too.
+func (p *Packer) SetScreens(screens []Screen) {
+	p.screens = screens
+	p.header.screens = true
 }
 
 // Add puts f, whose payload is at most MaxPayload, behind the frames before it,
-// and reports whether the block should be closed now.
+// and reports whether the block should be closed now. Frame 0 stands in the
+// header, and is left out.
 func (p *Packer) Add(f Frame) (full bool) {
+	if f.Number == 0 {
+		return false
+	}
 	if p.header.frames == 0 {
 		p.header.first, p.header.start, p.prev = f.Number, f.At, f.At
 	}
@@ -82,7 +118,8 @@ func (p *Packer) Add(f Frame) (full bool) {
 func (p *Packer) Empty() bool { return p.header.frames == 0 }
 
 // Block appends a block of what was added to dst, and begins the next. It must
-// not be empty.
+// not be empty. Each call draws a nonce: to make a block again for a write that
+// failed is no harm.
 func (p *Packer) Block(dst []byte) []byte {
 	p.body = append(p.body[:0], p.kinds...)
 	p.body = append(p.body, p.channels...)
@@ -91,22 +128,40 @@ func (p *Packer) Block(dst []byte) []byte {
 	for _, column := range p.payloads {
 		p.body = append(p.body, column...)
 	}
+	if p.header.screens {
+		p.body, p.header.screens = appendScreens(p.body, p.screens)
+	}
 	h := p.header
-	h.kind, h.body, h.stored = blockPlain, uint32(len(p.body)), uint32(len(p.body))
 	start := len(dst)
 	dst = append(dst, make([]byte, BlockHeaderSize)...)
+	if p.keys.encrypted {
+		dst = append(dst, make([]byte, nonceSize)...)
+		rand.Read(dst[len(dst)-nonceSize:])
+	}
+	at := len(dst)
+	h.kind, h.body = blockPlain, uint32(len(p.body))
 	if p.enc != nil {
-		if dst = p.enc.EncodeAll(p.body, dst); len(dst)-start-BlockHeaderSize < len(p.body) {
-			h.kind, h.stored = blockZstd, uint32(len(dst)-start-BlockHeaderSize)
+		if dst = p.enc.EncodeAll(p.body, dst); len(dst)-at < len(p.body) {
+			h.kind = blockZstd
 		} else {
-			dst = dst[:start+BlockHeaderSize]
+			dst = dst[:at]
 		}
 	}
 	if h.kind == blockPlain {
 		dst = append(dst, p.body...)
 	}
-	h.put(dst[start:], p.seed)
-	sum := crc32.Update(h.sum, castagnoli, dst[start+BlockHeaderSize:])
+	h.stored = uint32(len(dst)-start-BlockHeaderSize) + p.tagSize()
+	h.fixed(dst[start:], &p.keys)
+	if p.keys.encrypted {
+		dst = p.keys.block.Seal(dst[:at], dst[at-nonceSize:at], dst[at:], p.keys.data(dst[start:]))
+	}
 	p.reset()
-	return binary.BigEndian.AppendUint32(dst, sum)
+	return p.chain.put(dst, start, &h)
+}
+
+func (p *Packer) tagSize() uint32 {
+	if p.keys.encrypted {
+		return uint32(len(Tag{}))
+	}
+	return 0
 }

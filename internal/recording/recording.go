@@ -11,31 +11,40 @@
 // A recording lies in up to three files, through which frames move in one
 // direction:
 //
-//	ID.tail   every new frame, plain, one write each, before its bytes are delivered
+//	ID.tail   every new frame, one write each, before its bytes are delivered
 //	ID.full   a tail that was large enough, while it is being compressed
-//	ID.rec    the finished part: blocks of frames, compressed
+//	ID.rec    the finished part: blocks of frames, compressed; at the end the seal
 //
 // A crash may leave a frame in two of them; the numbers tell, and a reader drops
 // what it has seen. Whoever reads a live session opens tail, full and rec in
 // this order, so that a frame which moves meanwhile is met once more and never
 // missed (OpenDir does).
 //
+// Each begins with a header that says whose session it is, in clear, and holds
+// the content key, encrypted to the auditors. When the session has ended there is
+// only the finished part, and its last record is the seal.
+//
 // # Promises
 //
-// A reader returns exactly the frames that were appended, or an error that
-// names the place: every byte is under a CRC-32C, and each checksum also covers
-// the frame's number and the session, so that a frame or block of another place
-// or another recording does not pass. One thing is dropped in silence: a last
+// A reader returns exactly the frames that were appended, or an error that names
+// the place and how it differs (Damage). One thing is dropped in silence: a last
 // frame of a tail that is shorter than its length says. Its write had not
 // returned, so its bytes were delivered to nobody. No length that the input
 // claims makes a reader allocate beyond the limits below.
 //
-// It does not promise that a recording was not replaced as a whole, or cut at a
-// frame's end: that needs the chain and the seal, for which the header has
-// places that version 1 leaves empty, and refuses when they are not.
+// In an encrypted recording each frame is bound to the one before, and nobody
+// without the content key reads it or makes one that is accepted. The blocks of a
+// finished part are a chain of SHA-256 digests over what is stored; the seal is
+// the proxy's signature over its end. So Verify needs public keys alone to say
+// that a sealed recording is what the proxy wrote, whole, in order and of this
+// session.
+//
+// It does not promise anything about a proxy that lies while it records, and of a
+// recording without a seal not that its end is the end.
 //
 // The package encodes and decodes; proxy/internal/recorder writes. It is pure: no
-// network, no database, no clock; files only in OpenDir and OpenFile, to read.
+// network, no database, no clock; files only in OpenDir, OpenFile, LoadIdentities
+// and Follow, to read.
 package recording
 
 import (
@@ -49,7 +58,7 @@ import (
 type Kind uint8
 
 const (
-	KindSession Kind = 1  // JSON Meta: who, where, as whom, by which certificates. Frame 0, and only there
+	KindSession Kind = 1  // JSON Meta: who, where, as whom, by which certificates. Frame 0, made of the header
 	KindOpen    Kind = 2  // JSON Open: somebody asked for a channel
 	KindRequest Kind = 3  // JSON Request: a channel or global request, with its raw payload
 	KindInput   Kind = 4  // bytes from the client to the node
@@ -125,5 +134,6 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Checksum is CRC-32C (RFC 3720, appendix B.4), the format's only checksum.
+// Checksum is CRC-32C (RFC 3720, appendix B.4). It says what was damaged by
+// accident; against intent there are tags, chain and seal.
 func Checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }

@@ -51,9 +51,11 @@ func (r Request) Size() (columns, rows int, ok bool) {
 		return 0, 0, false
 	}
 	columns, rows = int(f.uint32()), int(f.uint32())
-	const most = 10000
-	return columns, rows, !f.bad && columns > 0 && rows > 0 && columns <= most && rows <= most
+	return columns, rows, !f.bad && columns > 0 && rows > 0 && columns <= maxTerminal && rows <= maxTerminal
 }
+
+// maxTerminal is more columns or rows than any terminal has.
+const maxTerminal = 10000
 
 // Terminal is the value of TERM in a pty-req, "" in any other request.
 func (r Request) Terminal() string {

@@ -182,7 +182,7 @@ func (c *Channel) frame(f Frame) error {
 	case KindOpen:
 		c.Opened = f.At
 		return f.Decode(&c.Open)
-	case KindInput, KindOutput, KindStderr:
+	case KindInput, KindOutput, KindStderr, KindVeiled:
 		flow := c.Flow(f.Kind)
 		flow.Kept += int64(len(f.Payload))
 		flow.Bytes = max(flow.Bytes, flow.Kept)
@@ -206,7 +206,7 @@ func (c *Channel) frame(f Frame) error {
 // Flow is the direction whose content is of kind k; nil where k is no content.
 func (c *Channel) Flow(k Kind) *Flow {
 	switch k {
-	case KindInput:
+	case KindInput, KindVeiled:
 		return &c.Input
 	case KindOutput:
 		return &c.Output

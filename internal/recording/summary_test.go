@@ -9,7 +9,7 @@ import (
 )
 
 func TestASummaryTellsWhatASessionWasAbout(t *testing.T) {
-	r, err := Join(nil, at(tailOf(testHeader, 0, sample())))
+	r, err := joined(nil, nil, tailOf(plain, sample(), 1, len(sample())))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestASummaryTellsWhatASessionWasAbout(t *testing.T) {
 		t.Fatalf("%d channels", len(s.Channels))
 	}
 	shell, exec := s.Channels[0], s.Channels[1]
-	if shell.What() != "shell" || !shell.Terminal || shell.Columns != 120 || shell.Rows != 36 || shell.Term != "xterm-256color" || shell.Input.Bytes != 2 || shell.Closed != 0 {
+	if shell.What() != "shell" || !shell.Terminal || shell.Columns != 120 || shell.Rows != 36 || shell.Term != "xterm-256color" || shell.Input.Bytes != 9 || shell.Closed != 0 {
 		t.Errorf("shell: %+v", shell)
 	}
 	if exec.What() != "exec tar c /srv" || exec.ExitStatus == nil || *exec.ExitStatus != 3 || exec.Closed == 0 || exec.Stderr.Bytes != 24 {
@@ -41,7 +41,7 @@ func TestASummaryTellsWhatASessionWasAbout(t *testing.T) {
 func TestWhatACrashCutHasALowerAndAnUpperBound(t *testing.T) {
 	frames := sample()
 	last := slices.IndexFunc(frames, func(f Frame) bool { return f.Kind == KindBulk })
-	r, err := Join(nil, at(tailOf(testHeader, 0, frames[:last+1])))
+	r, err := joined(nil, nil, tailOf(plain, frames, 1, last+1))
 	if err != nil {
 		t.Fatal(err)
 	}

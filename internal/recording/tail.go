@@ -1,182 +1,187 @@
 package recording
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"time"
 )
 
-// FrameHeaderSize is the size of what precedes a payload in a tail, in bytes.
-const FrameHeaderSize = 36
+// RecordHeaderSize is the size of what stands in clear before each record of a
+// tail, in bytes.
+const RecordHeaderSize = 24
 
-// ErrTorn ends a tail whose last frame is shorter than its length says: the
-// write was cut off, so it never returned, so its bytes were delivered to
-// nobody. Everything before it is whole.
-var ErrTorn = errors.New("the last frame of the tail was never fully written")
+// RecordSize is what a frame takes in a tail beside its payload, at most.
+const RecordSize = RecordHeaderSize + innerSize + len(Tag{})
 
-// Layout of a frame in a tail (RECORDING.md, "Tail"):
+// innerSize is the size of a frame's own head: time, channel, kind.
+const innerSize = 13
+
+// Layout of a record (RECORDING.md, "Tail"):
 //
-//	 0  8  number
-//	 8  8  time since the start, microseconds
-//	16  4  channel
-//	20  4  length of the payload
-//	24  1  kind
-//	25  3  zero
-//	28  4  CRC-32C of the payload
-//	32  4  CRC-32C, from the recording's seed, of bytes 0 to 31
-//	36     payload
+//	 0  8  number of the frame
+//	 8  4  length of the body
+//	12  4  mark of the recording
+//	16  4  CRC-32C of the body
+//	20  4  CRC-32C of bytes 0 to 19
+//	24     body
 //
-// The second checksum is apart from the payload so that a damaged length is told
-// from a frame that ends early.
+// The body is, in clear or under AES-256-GCM:
+//
+//	 0  8  time since the start, microseconds
+//	 8  4  channel
+//	12  1  kind
+//	13     payload
+//	 +  16 the tag, where it is encrypted
+//
+// The header's checksum is apart from the body's so that a damaged length is
+// told from a frame that ends early.
 
-// PutFrameHeader writes the header of f, whose payload has the checksum sum,
-// into b, which is FrameHeaderSize long.
-func PutFrameHeader(b []byte, seed uint32, f *Frame, sum uint32) {
-	_ = b[FrameHeaderSize-1]
-	binary.BigEndian.PutUint64(b, f.Number)
-	binary.BigEndian.PutUint64(b[8:], uint64(f.At/time.Microsecond))
-	binary.BigEndian.PutUint32(b[16:], f.Channel)
-	binary.BigEndian.PutUint32(b[20:], uint32(len(f.Payload)))
-	b[24], b[25], b[26], b[27] = byte(f.Kind), 0, 0, 0
-	binary.BigEndian.PutUint32(b[28:], sum)
-	binary.BigEndian.PutUint32(b[32:], crc32.Update(seed, castagnoli, b[:32]))
+// TailWriter makes the records of a recording's tails, one after another, across
+// all of them. It numbers the frames, which is what keeps a nonce from being
+// used twice: a record that could not be written is not made again, and its
+// recording ends. It is for one goroutine at a time.
+type TailWriter struct {
+	keys  keyring
+	next  uint64
+	veil  *Veil
+	tag   Tag // of the last record
+	bond  bond
+	nonce [12]byte
 }
 
-// TailReader reads the frames of a tail in order.
-type TailReader struct {
-	header Header
-	seed   uint32
-	r      *bufio.Reader
-	offset int64 // of the next frame
-	next   uint64
-	last   time.Duration
-	head   [FrameHeaderSize]byte
-	buf    []byte
-	torn   int64
-	err    error // sticky
+// NewTailWriter returns the writer of a new recording. key must be the one that
+// h was made with; of a recording in clear it is for the veil alone.
+func NewTailWriter(h Header, key ContentKey) (*TailWriter, error) {
+	if key == (ContentKey{}) {
+		return nil, errors.New("there is no content key")
+	}
+	if h.Encrypted() && key.commitment() != h.Commitment {
+		return nil, errors.New("the content key is not the header's")
+	}
+	return &TailWriter{keys: newKeyring(h, key), next: 1, veil: key.Veil()}, nil
 }
 
-// NewTailReader reads the header of a tail from r.
-func NewTailReader(r io.Reader) (*TailReader, error) {
-	br := bufio.NewReaderSize(r, 32<<10)
-	h, err := readHeader(br)
-	if err != nil {
-		return nil, err
+// Next is the number of the frame that Append makes next.
+func (w *TailWriter) Next() uint64 { return w.next }
+
+// Tag is the tag of the last frame; zero in clear, and before the first.
+func (w *TailWriter) Tag() Tag { return w.tag }
+
+// Append appends the record of f to dst, and gives f its number. The payload of
+// a KindVeiled is given in clear, and veiled here. It is at most MaxPayload.
+// Where dst has room for the payload and RecordSize, nothing is allocated.
+func (w *TailWriter) Append(dst []byte, f *Frame) []byte {
+	f.Number = w.next
+	w.next++
+	start := len(dst)
+	body := start + RecordHeaderSize
+	var head [RecordHeaderSize + innerSize]byte
+	binary.BigEndian.PutUint64(head[RecordHeaderSize:], uint64(f.At/time.Microsecond))
+	binary.BigEndian.PutUint32(head[RecordHeaderSize+8:], f.Channel)
+	head[RecordHeaderSize+12] = byte(f.Kind)
+	dst = append(dst, head[:]...)
+	dst = append(dst, f.Payload...)
+	if f.Kind == KindVeiled {
+		w.veil.Apply(f.Number, dst[body+innerSize:])
 	}
-	if !h.Tail {
-		return nil, &DamageError{Where: "header", What: "this is a finished part, not a tail"}
+	size := len(dst) - body
+	if w.keys.encrypted {
+		size += len(Tag{})
 	}
-	return &TailReader{header: h, seed: h.Seed(), r: br, offset: HeaderSize, next: h.First}, nil
+	binary.BigEndian.PutUint64(dst[start:], f.Number)
+	binary.BigEndian.PutUint32(dst[start+8:], uint32(size))
+	if w.keys.encrypted {
+		binary.BigEndian.PutUint64(w.nonce[4:], f.Number)
+		dst = w.keys.tail.Seal(dst[:body], w.nonce[:], dst[body:], w.bond.data(&w.keys.digest, dst[start:], &w.tag))
+		w.tag = tagOf(dst)
+	}
+	binary.BigEndian.PutUint32(dst[start+12:], w.keys.mark)
+	binary.BigEndian.PutUint32(dst[start+16:], Checksum(dst[body:]))
+	binary.BigEndian.PutUint32(dst[start+20:], Checksum(dst[start:start+20]))
+	return dst
 }
 
-// Header returns the tail's header.
-func (t *TailReader) Header() Header { return t.header }
+// bond is the additional data of a record: D_0, the record's number and length,
+// and the tag of the record before, by which each frame is bound to it.
+type bond [len(Digest{}) + 12 + len(Tag{})]byte
 
-// Offset is where the frame that Next returns next begins; after an error, where
-// the whole frames end.
-func (t *TailReader) Offset() int64 { return t.offset }
-
-// Torn is the size of the frame for which Next returned ErrTorn, as far as it is
-// there.
-func (t *TailReader) Torn() int64 { return t.torn }
-
-// Next returns the next frame; its payload is valid until the next call. At the
-// end it returns io.EOF, or ErrTorn where part of a frame follows; any other
-// error is a *DamageError or the reader's own.
-func (t *TailReader) Next() (Frame, error) {
-	if t.err != nil {
-		return Frame{}, t.err
-	}
-	f, err := t.read()
-	if err != nil {
-		t.err = err
-		return Frame{}, err
-	}
-	t.offset += FrameHeaderSize + int64(len(f.Payload))
-	t.next++
-	t.last = f.At
-	return f, nil
+// data is for the record that begins with head, behind the one with tag before.
+func (b *bond) data(d *Digest, head []byte, before *Tag) []byte {
+	copy(b[:], d[:])
+	copy(b[len(d):], head[:12])
+	copy(b[len(d)+12:], before[:])
+	return b[:]
 }
 
-func (t *TailReader) read() (Frame, error) {
-	head := t.head[:]
-	if n, err := io.ReadFull(t.r, head); err != nil {
-		return Frame{}, t.short(n, err)
-	}
-	if allZero(head) {
-		return Frame{}, t.zeros()
-	}
-	if binary.BigEndian.Uint32(head[32:]) != crc32.Update(t.seed, castagnoli, head[:32]) {
-		return Frame{}, t.damage("the checksum of its header is wrong")
-	}
-	at, ok := micros(binary.BigEndian.Uint64(head[8:]))
-	f := Frame{
-		Number:  binary.BigEndian.Uint64(head),
-		At:      at,
-		Channel: binary.BigEndian.Uint32(head[16:]),
-		Kind:    Kind(head[24]),
-	}
-	size := binary.BigEndian.Uint32(head[20:])
-	switch {
-	case f.Number != t.next:
-		return Frame{}, t.damage(fmt.Sprintf("frame %d stands in its place", f.Number))
-	case size > MaxPayload:
-		return Frame{}, t.damage("it is larger than a frame may be")
-	case head[25]|head[26]|head[27] != 0:
-		return Frame{}, t.damage("its reserved bytes are not zero")
-	case f.Kind == 0:
-		return Frame{}, t.damage("it has no kind")
-	case !ok || at < t.last:
-		return Frame{}, t.damage("its time is before that of the frame before")
-	}
-	if cap(t.buf) < int(size) {
-		t.buf = make([]byte, max(int(size), 4096))
-	}
-	f.Payload = t.buf[:size]
-	if n, err := io.ReadFull(t.r, f.Payload); err != nil {
-		return Frame{}, t.short(FrameHeaderSize+n, err)
-	}
-	if binary.BigEndian.Uint32(head[28:]) != Checksum(f.Payload) {
-		return Frame{}, t.damage("the checksum of its payload is wrong")
-	}
-	return f, nil
+// tagOf is the tag of an encrypted record.
+func tagOf(record []byte) Tag { return Tag(record[len(record)-len(Tag{}):]) }
+
+// recordOpener opens records.
+type recordOpener struct {
+	keys  *keyring
+	bond  bond
+	nonce [12]byte
+	last  time.Duration
+	plain []byte
 }
 
-// zeros accepts a tail that ends in nothing but zeros: some file systems leave
-// them after a power cut, where the size was written and the data was not.
-func (t *TailReader) zeros() error {
-	var b [4096]byte
-	t.torn = FrameHeaderSize
-	for {
-		n, err := t.r.Read(b[:])
-		t.torn += int64(n)
-		if !allZero(b[:n]) {
-			return t.damage("it is overwritten with zeros")
-		}
-		if err == io.EOF {
-			return ErrTorn
-		}
+// open returns the frame of a record that recordHead.parse let pass, behind the
+// one with tag before; its payload is valid until the next call. what is why not.
+func (o *recordOpener) open(record []byte, before *Tag) (f Frame, how Damage, what string) {
+	f.Number = binary.BigEndian.Uint64(record)
+	body := record[RecordHeaderSize:]
+	if o.keys.encrypted {
+		copy(o.nonce[4:], record[:8])
+		var err error
+		o.plain, err = o.keys.tail.Open(o.plain[:0], o.nonce[:], body, o.bond.data(&o.keys.digest, record, before))
 		if err != nil {
-			return err
+			return f, Changed, "it does not open: it or the frame before it was changed"
 		}
+		body = o.plain
 	}
+	at, ok := micros(binary.BigEndian.Uint64(body))
+	f.At, f.Channel, f.Kind, f.Payload = at, binary.BigEndian.Uint32(body[8:]), Kind(body[12]), body[innerSize:]
+	switch {
+	case f.Kind == 0:
+		return f, Malformed, "it has no kind"
+	case !ok || at < o.last:
+		return f, Malformed, "its time is before that of the frame before"
+	}
+	o.last = at
+	return f, "", ""
 }
 
-func (t *TailReader) damage(what string) error {
-	return &DamageError{Where: "frame", Number: t.next, Offset: t.offset, What: what}
+// recordHead is what a record's header says.
+type recordHead struct {
+	number uint64
+	size   int // of the body
+	sum    uint32
 }
 
-// short names the end of input inside a frame, of which n bytes are there.
-func (t *TailReader) short(n int, err error) error {
-	if err != io.ErrUnexpectedEOF && (err != io.EOF || n == 0) {
-		return err
+// parse reads a record's header, which must be of frame next; what is why not.
+func (h *recordHead) parse(b []byte, keys *keyring, next uint64) (how Damage, what string) {
+	if binary.BigEndian.Uint32(b[20:]) != Checksum(b[:20]) {
+		return Changed, "the checksum of its header is wrong"
 	}
-	t.torn = int64(n)
-	return ErrTorn
+	h.number = binary.BigEndian.Uint64(b)
+	h.size = int(binary.BigEndian.Uint32(b[8:]))
+	h.sum = binary.BigEndian.Uint32(b[16:])
+	least := innerSize
+	if keys.encrypted {
+		least += len(Tag{})
+	}
+	switch {
+	case binary.BigEndian.Uint32(b[12:]) != keys.mark:
+		return Foreign, "it is of another recording"
+	case h.number > next:
+		return Removed, fmt.Sprintf("frame %d stands in its place", h.number)
+	case h.number < next:
+		return Repeated, fmt.Sprintf("frame %d stands in its place", h.number)
+	case h.size < least || h.size > least+MaxPayload:
+		return Malformed, "it is of a size that no frame has"
+	}
+	return "", ""
 }
 
 // micros reads a time; ten years is more than any session lasts, and far from

@@ -14,14 +14,11 @@ import (
 // film is a recording that prints a letter at each of these times.
 func film(t *testing.T, times ...time.Duration) *recording.Recording {
 	t.Helper()
-	h := recording.Header{Session: session, Started: start}
-	var p recording.Packer
-	p.Start(h)
-	p.Add(recording.Frame{Kind: recording.KindSession, Payload: []byte("{}")})
+	h, p := begin(recording.Meta{Session: session, Started: start.UnixMicro()})
 	for i, at := range times {
 		p.Add(recording.Frame{Number: uint64(i + 1), At: at, Channel: 1, Kind: recording.KindOutput, Payload: []byte{'a' + byte(i)}})
 	}
-	r, err := recording.Join(bytes.NewReader(p.Block(h.Append(nil))))
+	r, err := recording.Join(nil, bytes.NewReader(p.Block(h.Append(nil))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,10 +27,9 @@ var start = time.Date(2026, 3, 2, 14, 2, 11, 0, time.Local)
 // recorded is a session with a shell, a command, a file's copy and a forward that
 // was refused.
 func recorded() []byte {
-	h := recording.Header{Session: session, Started: start}
-	var p recording.Packer
-	p.Start(h)
-	n, at := uint64(0), time.Duration(0)
+	h, p := begin(recording.Meta{Session: session, Identity: "you@example.com", Login: "deploy", Node: "web-1", Proxy: "p-1",
+		Client: "192.0.2.7:51234", Way: "connect", Roles: []string{"web-deploy"}, Revision: 61, Started: start.UnixMicro()})
+	n, at := uint64(1), time.Second // frame 0 stands in the header
 	frame := func(kind recording.Kind, channel uint32, payload []byte) {
 		p.Add(recording.Frame{Number: n, At: at, Channel: channel, Kind: kind, Payload: payload})
 		n++
@@ -43,8 +42,6 @@ func recorded() []byte {
 		}
 		frame(kind, channel, b)
 	}
-	event(recording.KindSession, 0, recording.Meta{Session: session, Identity: "you@example.com", Login: "deploy", Node: "web-1", Proxy: "p-1",
-		Client: "192.0.2.7:51234", Way: "connect", Roles: []string{"web-deploy"}, Revision: 61, Started: start.UnixMicro()})
 	frame(recording.KindNotice, 0, []byte("This session is recorded.\n"))
 	event(recording.KindRequest, 0, recording.Request{From: recording.Client, Type: "tcpip-forward", WantReply: true, Data: data("0.0.0.0", 8080)})
 	event(recording.KindAnswer, 0, recording.Answer{From: recording.Proxy, To: "tcpip-forward", Reason: "channel_not_allowed"})
@@ -66,6 +63,19 @@ func recorded() []byte {
 	event(recording.KindAnswer, 3, recording.Answer{From: recording.Proxy, To: "open", Reason: "channel_not_allowed"})
 	event(recording.KindEnd, 0, recording.End{Reason: recording.EndClosed})
 	return p.Block(h.Append(nil))
+}
+
+// begin starts a recording in clear.
+func begin(m recording.Meta) (recording.Header, *recording.Packer) {
+	h, err := recording.NewHeader(m, recording.ContentKey{}, nil)
+	if err != nil {
+		panic(err)
+	}
+	p := &recording.Packer{}
+	if err := p.Start(h, recording.ContentKey{}, h.Chain()); err != nil {
+		panic(err)
+	}
+	return h, p
 }
 
 func data(fields ...any) []byte {
@@ -225,7 +235,7 @@ func TestARecordingThatWasSavedIsReadAgain(t *testing.T) {
 
 func TestWhatCannotBeAnswered(t *testing.T) {
 	damaged := recorded()
-	damaged[len(damaged)-20] ^= 1
+	damaged[len(damaged)-50] ^= 1
 	path := filepath.Join(t.TempDir(), "damaged")
 	if err := os.WriteFile(path, damaged, 0o600); err != nil {
 		t.Fatal(err)
@@ -237,7 +247,8 @@ func TestWhatCannotBeAnswered(t *testing.T) {
 	})
 	other := http.NewServeMux()
 	other.HandleFunc("GET "+wire.PathRecording, func(w http.ResponseWriter, r *http.Request) {
-		w.Write(recording.Header{Session: "7kq2-m9x4e", Started: start}.Append(nil))
+		h, _ := begin(recording.Meta{Session: "7kq2-m9x4e", Started: start.UnixMicro()})
+		w.Write(h.Append(nil))
 	})
 	refuses := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
@@ -254,8 +265,8 @@ func TestWhatCannotBeAnswered(t *testing.T) {
 		{"a session that is no name", ca(), "show ../../x", fault.BadRequest, "malformed"},
 		{"a session and a file", ca(), "show --file x " + session, fault.BadRequest, "not both"},
 		{"a file that is not there", ca(), "show --file /nonexistent", fault.NotFound, "no recording"},
-		{"a damaged file", ca(), "show --file " + path, fault.BadRequest, "block 0 at byte 56: its checksum is wrong"},
-		{"a damaged file that is played", ca(), "play --file " + path, fault.BadRequest, "checksum"},
+		{"a damaged file", ca(), "show --file " + path, fault.BadRequest, ": its stored bytes were changed"},
+		{"a damaged file that is played", ca(), "play --file " + path, fault.BadRequest, "block 0"},
 		{"the CA's refusal", refuses, "show " + session, fault.NotAuditor, "you are no auditor"},
 		{"a download that breaks off", cut, "show " + session, fault.CAAway, "broke off"},
 		{"another session's recording", other, "show " + session, fault.InternalError, "7kq2-m9x4e"},
@@ -281,13 +292,10 @@ func TestWhatCannotBeAnswered(t *testing.T) {
 }
 
 func TestADamagedRecordingShowsWhatStandsBefore(t *testing.T) {
-	h := recording.Header{Session: session, Started: start}
-	var p recording.Packer
-	p.Start(h)
-	meta, _ := json.Marshal(recording.Meta{Session: session, Identity: "you@example.com", Started: start.UnixMicro()})
-	p.Add(recording.Frame{Kind: recording.KindSession, Payload: meta})
+	h, p := begin(recording.Meta{Session: session, Identity: "you@example.com", Started: start.UnixMicro()})
+	p.Add(recording.Frame{Number: 1, Kind: recording.KindNotice, Payload: []byte("hello")})
 	b := p.Block(h.Append(nil))
-	p.Add(recording.Frame{Number: 1, Kind: recording.KindEnd, Payload: []byte("{}")})
+	p.Add(recording.Frame{Number: 2, Kind: recording.KindEnd, Payload: []byte("{}")})
 	b = p.Block(b)
 	b[len(b)-1] ^= 1
 	path := filepath.Join(t.TempDir(), "damaged")

@@ -27,7 +27,7 @@ func (s *source) open(c *call) (r *recording.Recording, close func(), err error)
 	case s.File != "" && s.Session != "":
 		return nil, nil, fault.New(fault.Invalid, fault.BadRequest, "name a session or --file, not both")
 	case s.File != "":
-		r, err := recording.OpenFile(s.File)
+		r, err := recording.OpenFile(s.File, nil)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fault.New(fault.Missing, fault.NotFound, "there is no recording at %s", s.File)
 		}
@@ -47,7 +47,7 @@ func (s *source) open(c *call) (r *recording.Recording, close func(), err error)
 		return nil, nil, err
 	}
 	close = func() { f.Close(); os.Remove(f.Name()) }
-	if r, err = recording.Join(f); err == nil && r.Header().Session != session {
+	if r, err = recording.Join(nil, f); err == nil && r.Header().Session != session {
 		err = fault.New(fault.Internal, fault.InternalError, "the CA sent the recording of session %s", r.Header().Session)
 	}
 	if err != nil {

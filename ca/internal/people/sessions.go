@@ -56,7 +56,7 @@ func (p *people) recording(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := recording.OpenDir(p.Recordings, s.ID)
+	r, err := recording.OpenDir(p.Recordings, s.ID, nil) // as it is: WriteTo needs no key
 	if errors.Is(err, fs.ErrNotExist) {
 		return fault.New(fault.Missing, fault.NotFound, "the recording of %s is not on this CA", s.ID).
 			Then("it lies where proxy %s records", s.Proxy)

@@ -20,7 +20,7 @@ func Frames(seed uint64) []recording.Frame {
 	add := func(at time.Duration, kind recording.Kind, channel uint32, payload []byte) {
 		list = append(list, recording.Frame{Number: uint64(len(list)), At: at.Truncate(time.Microsecond), Channel: channel, Kind: kind, Payload: payload})
 	}
-	add(0, recording.KindSession, 0, encode(Meta))
+	add(0, recording.KindSession, 0, encode(Meta)) // stands in the header
 	add(0, recording.KindOpen, 1, encode(recording.Open{From: recording.Client, Type: "session"}))
 	add(0, recording.KindAnswer, 1, encode(recording.Answer{From: recording.Node, To: "open", OK: true}))
 	add(0, recording.KindRequest, 1, encode(Pty()))

@@ -62,7 +62,7 @@ func TestSeekInEightHours(t *testing.T) {
 	for i := range 20 {
 		want := frames[len(frames)*i/20]
 		began := time.Now()
-		r, err := recording.Join(file)
+		r, err := recording.Join(nil, file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,13 +101,18 @@ func BenchmarkSize(b *testing.B) {
 
 // pack makes a finished part whose blocks hold about so many bytes of tail.
 func pack(frames []recording.Frame, block int) []byte {
-	h := recording.Header{Session: "7kq2-m9x4d"}
+	h, err := recording.NewHeader(Meta, recording.ContentKey{}, nil)
+	if err != nil {
+		panic(err)
+	}
 	p := recording.NewPacker()
-	p.Start(h)
+	if err := p.Start(h, recording.ContentKey{}, h.Chain()); err != nil {
+		panic(err)
+	}
 	b, size := h.Append(nil), 0
 	for i, f := range frames {
 		full := p.Add(f)
-		if size += recording.FrameHeaderSize + len(f.Payload); full || size >= block || i == len(frames)-1 {
+		if size += recording.RecordSize + len(f.Payload); full || size >= block || i == len(frames)-1 {
 			b, size = p.Block(b), 0
 		}
 	}
