@@ -125,7 +125,9 @@ func (l local) combine(login id.Login) (g Grant, denier *rule) {
 		}
 		given |= r.channels
 		if left := r.channels &^ denied; left != 0 {
-			g.Roles = append(g.Roles, RoleGrant{Role: r.name, Channels: left.list(), MaxSeconds: r.seconds})
+			g.Roles = append(g.Roles, RoleGrant{
+				Role: r.name, Channels: left.list(), MaxSeconds: r.seconds, Recording: r.recording,
+			})
 		}
 	}
 	if denier == nil && given != 0 {

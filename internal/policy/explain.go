@@ -32,7 +32,7 @@ func (p *Policy) Explain(s Subject, n Node, l id.Login) []RoleView {
 }
 
 func (r *rule) explain(s *subject, n Node, l id.Login) RoleView {
-	view := RoleView{Role: r.name, Denies: r.Deny, Channels: r.channels.list(), MaxSeconds: r.seconds}
+	view := RoleView{Role: r.name, Denies: r.Deny, Channels: r.channels.list(), MaxSeconds: r.seconds, Recording: r.recording}
 	switch {
 	case !s.ok:
 		view.Why = []string{"the identity's name or claims cannot be read"}

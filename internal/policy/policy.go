@@ -206,6 +206,8 @@ type RoleView struct {
 	// that it matches.
 	Channels   []Channel `json:"channels"`
 	MaxSeconds int64     `json:"max_seconds,omitempty"`
+	// Recording is how it wants sessions recorded that it gives something to.
+	Recording RecordingRules `json:"recording,omitzero"`
 	// Why names what matched ("group db-oncall", "labels tier=db", "login
 	// postgres"), or the first thing that did not ("login postgres is not among
 	// its logins").

@@ -19,6 +19,8 @@ type role struct {
 	As     *as      `yaml:"as"`
 	What   *what    `yaml:"what"`
 	Duties []duty   `yaml:"duties"` // in Sallyport itself
+
+	Recording *recorded `yaml:"recording"` // beyond what is recorded of every session
 }
 
 // who matches a subject if any of its kinds does.
@@ -45,6 +47,15 @@ type what struct {
 	Max      *config.Duration `yaml:"max"` // nil is no limit
 }
 
+// recorded is what a role wants of its sessions' recordings.
+type recorded struct {
+	Recipients []recipient      `yaml:"recipients"` // beside those that the CA names
+	Retain     *config.Duration `yaml:"retain"`     // at least; nil leaves it to the CA
+	Files      config.Bytes     `yaml:"files"`      // kept of each file that SFTP carries
+	Forwards   config.Bytes     `yaml:"forwards"`   // kept of each direction of a forwarded connection
+	Unechoed   bool             `yaml:"unechoed"`   // keep in clear what was typed without echo
+}
+
 // onlyDuties is a role that opens no node: it makes admins or auditors.
 func (r *role) onlyDuties() bool {
 	return len(r.Duties) > 0 && r.Where == nil && r.As == nil && r.What == nil
@@ -63,6 +74,8 @@ func (r *role) Check() error {
 		return config.At("duties", "duties is empty; leave it out or name some of: admin, auditor")
 	case len(r.Duties) > 0 && r.Who.everybody():
 		return config.At("duties", "everybody would be %s; name the groups or identities", r.Duties[0])
+	case r.Recording != nil && (r.Deny || r.onlyDuties()):
+		return config.At("recording", "recording has no meaning in a role that opens nothing")
 	case r.onlyDuties():
 		return nil
 	case r.Where == nil:
@@ -127,6 +140,36 @@ func (w *what) Check() error {
 		return config.At("max", "max is less than a second; for no limit leave it out")
 	}
 	return nil
+}
+
+// mostRecipients is how many a role may name: a recording's header holds them all.
+const mostRecipients = 16
+
+func (r *recorded) Check() error {
+	switch {
+	case r.Recipients != nil && len(r.Recipients) == 0:
+		return config.At("recipients", "recipients is empty; leave it out, or name some")
+	case len(r.Recipients) > mostRecipients:
+		return config.At("recipients", "more than %d recipients", mostRecipients)
+	case r.Retain != nil && r.Retain.Seconds() < 1:
+		return config.At("retain", "retain is less than a second; leave it out for what the CA says")
+	}
+	return nil
+}
+
+// rules is what r comes to; nil asks for nothing.
+func (r *recorded) rules() RecordingRules {
+	if r == nil {
+		return RecordingRules{}
+	}
+	rules := RecordingRules{Files: int64(r.Files), Forwards: int64(r.Forwards), Unechoed: r.Unechoed}
+	for _, to := range r.Recipients {
+		rules.Recipients = append(rules.Recipients, string(to))
+	}
+	if r.Retain != nil {
+		rules.RetainSeconds = r.Retain.Seconds()
+	}
+	return rules
 }
 
 func checkValues(key string, values map[word]config.OneOrMore[value]) error {

@@ -21,6 +21,8 @@ type rule struct {
 	claims   []wanted  // all have to be there
 	nodes    []pattern // none: labels alone decide
 	labels   []wanted  // all have to be there
+
+	recording RecordingRules
 }
 
 // wanted is a label or claim and the values of which it must have one.
@@ -44,7 +46,7 @@ func (w wanted) has(have string) bool {
 // compile trusts that r was checked when it was read. The zero rule, which was
 // not, matches nobody.
 func compile(r role) rule {
-	c := rule{role: r, name: string(r.Name), logins: map[id.Login]bool{}, groups: map[string]bool{}}
+	c := rule{role: r, name: string(r.Name), logins: map[id.Login]bool{}, groups: map[string]bool{}, recording: r.Recording.rules()}
 	for _, g := range r.Who.Groups {
 		c.groups[string(g)] = true
 	}

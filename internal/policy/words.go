@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport-ssh/sallyport/internal/id"
+	"github.com/sallyport-ssh/sallyport/internal/recording"
 )
 
 // The words of a role judge themselves while the file is read, so that an error
@@ -138,6 +140,22 @@ func legalChannels() string {
 		names = append(names, string(c))
 	}
 	return strings.Join(names, ", ")
+}
+
+// recipient is an age recipient, to whom a recording is encrypted.
+type recipient string
+
+func (r *recipient) UnmarshalText(text []byte) error {
+	s := string(text)
+	if _, err := recording.ParseRecipients([]string{s}); err != nil {
+		// The library's words are about bech32; what people do wrong is simpler.
+		if strings.HasPrefix(s, "AGE-SECRET-KEY-") {
+			return errors.New("this is a secret key: write its recipient, which age-keygen -y prints, and make a new key")
+		}
+		return fmt.Errorf("%q is no age recipient: age1... or age1pq1..., as age-keygen prints it", s)
+	}
+	*r = recipient(s)
+	return nil
 }
 
 // duty is what a role lets people do in Sallyport itself.

@@ -229,6 +229,9 @@ func printExplanation(w io.Writer, e wire.Explanation) {
 		fmt.Fprintf(w, "  role %-*s  %s: %s\n", widest, printable(r.Role), verdict, printable(strings.Join(r.Why, ", ")))
 		if r.Matches {
 			fmt.Fprintf(w, "       %-*s  %s\n", widest, "", effect(r))
+			if text := recorded(r.Recording); text != "" {
+				fmt.Fprintf(w, "       %-*s  records: %s\n", widest, "", text)
+			}
 		}
 	}
 	groups := "no groups"
@@ -236,6 +239,27 @@ func printExplanation(w io.Writer, e wire.Explanation) {
 		groups = "groups " + strings.Join(e.Subject.Groups, ", ")
 	}
 	fmt.Fprintf(w, "%s has %s. Policy revision %d.\n", printable(string(e.Subject.Identity)), printable(groups), e.Revision)
+}
+
+// recorded says what a role wants of recordings; "" is nothing.
+func recorded(r policy.RecordingRules) string {
+	var list []string
+	for _, to := range r.Recipients {
+		list = append(list, "to "+printable(to))
+	}
+	if r.RetainSeconds > 0 {
+		list = append(list, fmt.Sprintf("kept %s", config.Duration(time.Duration(r.RetainSeconds)*time.Second)))
+	}
+	if r.Files > 0 {
+		list = append(list, fmt.Sprintf("%s of each file", config.Bytes(r.Files)))
+	}
+	if r.Forwards > 0 {
+		list = append(list, fmt.Sprintf("%s of each forwarded direction", config.Bytes(r.Forwards)))
+	}
+	if r.Unechoed {
+		list = append(list, "what is typed without echo in clear")
+	}
+	return strings.Join(list, ", ")
 }
 
 // effect says what a matching role gives or takes.
