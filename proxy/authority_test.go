@@ -7,18 +7,22 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/policy"
+	"github.com/sallyport-ssh/sallyport/internal/recording"
 	"github.com/sallyport-ssh/sallyport/internal/rig"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
@@ -39,10 +43,16 @@ type authority struct {
 	nodes  map[id.NodeName]wire.Target
 	grants map[string]policy.Grant // by login@node; none is no_role
 	asked  []wire.OpenRequest
+	begun  map[id.Session]wire.RecordingStarted
 	ended  map[id.Session]wire.EndRequest
+	told   map[id.Session][]string // of begun and ended, in their order
 	starts int
+	live   []id.Session        // in the last start
+	refuse error               // of every report
 	hosts  map[id.NodeName]int // certificates given
 	away   bool                // refuse TCP's next requests
+	order  wire.RecordingOrder // of every session; encrypted to an auditor
+	opener recording.Opener    // that auditor's
 	twist  func(*wire.OpenResponse)
 	mint   func(*cert.Session) // before a session certificate is derived
 }
@@ -55,12 +65,14 @@ func everything() policy.Grant {
 func newAuthority(t *testing.T) *authority {
 	a := &authority{
 		t: t, user: rig.NewKey(t, ""), session: rig.NewKey(t, ""), host: rig.NewKey(t, ""), token: "one-time-secret",
+		begun: map[id.Session]wire.RecordingStarted{}, told: map[id.Session][]string{},
 		nodes: map[id.NodeName]wire.Target{}, grants: map[string]policy.Grant{}, ended: map[id.Session]wire.EndRequest{}, hosts: map[id.NodeName]int{},
 	}
 	var err error
 	if a.identity, err = wire.NewIdentity(); err != nil {
 		t.Fatal(err)
 	}
+	a.order, a.opener = newAuditor(t)
 	a.serveParts("127.0.0.1:0")
 	people := http.NewServeMux()
 	people.HandleFunc("GET "+wire.PathDiscovery, func(w http.ResponseWriter, _ *http.Request) {
@@ -72,17 +84,37 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
+// newAuditor is somebody to whom recordings are encrypted, and who reads them.
+func newAuditor(t *testing.T) (wire.RecordingOrder, recording.Opener) {
+	identity := must(age.GenerateX25519Identity())
+	path := filepath.Join(t.TempDir(), "identity")
+	if err := os.WriteFile(path, []byte(identity.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return wire.RecordingOrder{Recipients: []string{identity.Recipient().String()}}, must(recording.LoadIdentities(path))
+}
+
 func (a *authority) serveParts(addr string) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+wire.PathEnroll, handle(a, a.enroll))
 	mux.HandleFunc("POST "+wire.PathProxyOpen, handle(a, a.open))
 	mux.HandleFunc("POST "+wire.PathProxyHost, handle(a, a.certifyHost))
 	mux.HandleFunc("POST "+wire.PathProxyNodes, handle(a, a.menu))
-	mux.HandleFunc("POST "+wire.PathProxyStart, handle(a, func(wire.StartRequest) (any, error) { a.starts++; return struct{}{}, nil }))
+	mux.HandleFunc("POST "+wire.PathProxyStart, handle(a, func(in wire.StartRequest) (any, error) { a.starts++; a.live = in.Live; return struct{}{}, nil }))
 	mux.HandleFunc("POST "+wire.PathProxyEnd, func(w http.ResponseWriter, r *http.Request) {
 		handle(a, func(in wire.EndRequest) (any, error) {
-			a.ended[id.Session(r.PathValue("id"))] = in
-			return struct{}{}, nil
+			x := id.Session(r.PathValue("id"))
+			a.ended[x] = in
+			a.told[x] = append(a.told[x], "ended")
+			return struct{}{}, a.refuse
+		})(w, r)
+	})
+	mux.HandleFunc("POST "+wire.PathProxyStarted, func(w http.ResponseWriter, r *http.Request) {
+		handle(a, func(in wire.RecordingStarted) (any, error) {
+			x := id.Session(r.PathValue("id"))
+			a.begun[x] = in
+			a.told[x] = append(a.told[x], "begun")
+			return struct{}{}, a.refuse
 		})(w, r)
 	})
 	mux.HandleFunc("GET "+wire.PathProxyState, func(w http.ResponseWriter, r *http.Request) {
@@ -221,7 +253,7 @@ func (a *authority) open(in wire.OpenRequest) (any, error) {
 	if a.mint != nil {
 		a.mint(&r)
 	}
-	out := wire.OpenResponse{Session: r.Session, Identity: r.Identity, Certificate: a.sign(r, a.session).Marshal(), Grant: grant, Target: n}
+	out := wire.OpenResponse{Session: r.Session, Identity: r.Identity, Certificate: a.sign(r, a.session).Marshal(), Grant: grant, Target: n, Recording: a.order}
 	if a.twist != nil {
 		a.twist(&out)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/gate"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/hostcerts"
@@ -39,7 +40,7 @@ type Server struct {
 	hostcerts  *hostcerts.Cache
 	gate       *gate.Gate
 	register   *register
-	ends       *ends
+	reports    *reports
 	starts     *starts
 	farewells  chan struct{}  // holds a token for each farewell under way
 	work       sync.WaitGroup // connections
@@ -71,26 +72,17 @@ func open(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{
 		config: c, log: log, now: time.Now, ca: ca, keys: k,
-		gate: gate.New(c.Limits.gate()), register: newRegister(), ends: newEnds(ca, log),
+		gate: gate.New(c.Limits.gate()), register: newRegister(), reports: newReports(ca, log),
 		farewells: make(chan struct{}, farewellLimit), conns: map[*conn]struct{}{},
 	}
 	if s.follower, err = newFollower(c.Data, k, m, ca, log); err != nil {
 		return nil, err
 	}
-	s.starts = &starts{ca: ca, sessions: s.register.sessions}
+	s.starts = &starts{ca: ca, sessions: func() []id.Session { return append(s.register.sessions(), s.reports.pending()...) }}
 	s.hostcerts = hostcerts.New(k.host, s.follower.certify, time.Now)
-	keep := int64(c.KeepBulk)
-	if keep == 0 {
-		keep = -1
-	}
-	dir, cut, err := recorder.OpenDir(recorder.Config{Path: c.Recordings, Keep: keep, Reserve: int64(c.Reserve), Log: log})
-	if err != nil {
+	if err := s.openRecordings(); err != nil {
 		return nil, err
 	}
-	for _, r := range cut {
-		log.Warn("a recording was cut by a crash and is finished now", "session", r.Session, "frames", r.Frames, "err", r.Err)
-	}
-	s.recordings = dir
 	return s, nil
 }
 
@@ -106,7 +98,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 		s.log.Warn("the CA does not answer at the start", "err", err)
 	}
 	background.Go(func() { s.follower.run(follow) })
-	background.Go(func() { s.ends.run(follow) })
+	background.Go(func() { s.reports.run(follow) })
 
 	failed := make(chan error, 1)
 	background.Go(func() { failed <- s.accept(alive, l) })
@@ -128,7 +120,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	// What is left is told now, or by the next start of this proxy.
 	last, cancel := context.WithTimeout(context.Background(), endLimit)
 	defer cancel()
-	s.ends.flush(last)
+	s.reports.flush(last)
 	return err
 }
 

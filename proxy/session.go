@@ -99,14 +99,15 @@ func (s *Server) openSession(ctx context.Context, who caller, a arrival) (*sessi
 	decided := time.Since(start)
 	login, meta, err := s.describe(granted, who, a, key)
 	if err != nil {
-		s.ends.add(x.id, wire.EndRequest{End: string(fault.ReasonOf(err))})
+		s.reports.without(x.id, err)
 		return nil, err
 	}
 	// 4. The recorder runs before the node is touched.
-	if x.recorder, err = s.recordings.Open(meta); err != nil {
-		s.ends.add(x.id, wire.EndRequest{End: string(fault.ReasonOf(err))})
+	if x.recorder, err = s.recordings.Open(meta, granted.Recording); err != nil {
+		s.reports.without(x.id, err)
 		return nil, err
 	}
+	s.reports.started(x.id, x.recorder.Begun())
 	// 5. The node.
 	x.up, err = dial(ctx, x.target, who.target.login, login, s.follower.trust().hostCAs)
 	if err != nil {
@@ -208,13 +209,17 @@ func (s *Server) endSession(x *session, f *fault.Error) {
 	if accepted {
 		x.up.Close()
 	}
-	if err := x.recorder.Close(end); err != nil {
+	told := wire.EndRequest{End: end.Reason, Accepted: accepted}
+	told.Commands, told.Files = x.recorder.Counts()
+	s.reports.ending(x.id, told)
+	done, err := x.recorder.Close(end)
+	if err != nil {
 		s.log.Error("recording not finished", "session", x.id, "err", err)
-		end.Reason = string(fault.RecorderFailed)
+		told.End = string(fault.RecorderFailed)
 	}
-	s.ends.add(x.id, wire.EndRequest{End: end.Reason, Accepted: accepted, Bytes: x.recorder.Size()})
+	s.reports.ended(x.id, complete(told, done))
 	if accepted {
 		s.register.remove(x.id)
-		s.log.Info("session ended", "session", x.id, "end", end.Reason, "after", s.now().Sub(x.began).Round(time.Millisecond))
+		s.log.Info("session ended", "session", x.id, "end", told.End, "after", s.now().Sub(x.began).Round(time.Millisecond))
 	}
 }

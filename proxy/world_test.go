@@ -224,7 +224,7 @@ func (w *world) frames(session id.Session) []recording.Frame {
 	if dir == "" {
 		dir = filepath.Join(w.config.Data, "recordings")
 	}
-	r, err := recording.OpenDir(dir, session)
+	r, err := recording.OpenDir(dir, session, w.opener)
 	if err != nil {
 		w.t.Fatalf("open recording: %v", err)
 	}

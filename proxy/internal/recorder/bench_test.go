@@ -67,14 +67,14 @@ func BenchmarkSession(b *testing.B) {
 		for pb.Next() {
 			m := hour.Meta
 			m.Session = id.Session(fmt.Sprintf("7kq2-%05d", n.Add(1)%100000))
-			r, err := d.Open(m)
+			r, err := d.Open(m, ann.order)
 			if err != nil {
 				b.Fatal(err)
 			}
 			for range 10 {
 				r.Append(recording.KindOutput, 1, []byte("hello\r\n"))
 			}
-			if err := r.Close(recording.End{Reason: recording.EndClosed}); err != nil {
+			if _, err := r.Close(recording.End{Reason: recording.EndClosed}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -105,7 +105,7 @@ func BenchmarkHour(b *testing.B) {
 // recordHour writes frames in no time, but compresses where the hour would have.
 func recordHour(t testing.TB, dir string, frames []recording.Frame) (int64, error) {
 	d := openDir(t, dir)
-	r, err := d.Open(hour.Meta)
+	r, err := d.Open(hour.Meta, ann.order)
 	if err != nil {
 		return 0, err
 	}
@@ -124,8 +124,8 @@ func recordHour(t testing.TB, dir string, frames []recording.Frame) (int64, erro
 			return 0, err
 		}
 	}
-	err = r.Close(recording.End{Reason: recording.EndClosed})
-	return r.Size(), err
+	f, err := r.Close(recording.End{Reason: recording.EndClosed})
+	return f.Size, err
 }
 
 func TestAnInteractiveHourFitsInHalfAMegabyte(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/recording"
 )
 
@@ -24,7 +23,11 @@ const suffixNext = ".next"
 // compact is the one goroutine of a Dir.
 func (d *Dir) compact() {
 	defer close(d.stopped)
-	tick := time.NewTicker(restEvery)
+	every := restEvery
+	if d.config.Flush > 0 {
+		every = min(every, max(d.config.Flush/2, time.Second))
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
@@ -42,21 +45,8 @@ func (d *Dir) compact() {
 	}
 }
 
-// pay tries again to finish what could not be finished.
-func (d *Dir) pay() {
-	d.mu.Lock()
-	owed := d.owed
-	d.owed = map[id.Session]recording.End{}
-	d.mu.Unlock()
-	for session, end := range owed {
-		if _, err := d.finish(session, &end); err != nil {
-			d.log.Warn("recording not finished yet", "session", session, "error", err)
-		}
-	}
-}
-
 // resting returns the recorders whose tails can be compressed while nothing
-// happens, and those for which due had no room.
+// happens, or have frames that are old, and those for which due had no room.
 func (d *Dir) resting() []*Recorder {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -72,20 +62,30 @@ func (d *Dir) resting() []*Recorder {
 func (r *Recorder) rests() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.size >= tailFull || r.size >= tailRest && time.Since(r.began)-r.last >= restAfter
+	now, flush := time.Since(r.began), r.dir.config.Flush
+	switch {
+	case r.tail == nil || r.oldest == none:
+		return false
+	case flush > 0 && now-r.oldest >= flush:
+		return true
+	}
+	return r.size >= tailFull || r.size >= tailRest && now-r.last >= restAfter
 }
 
 // shrink compresses a recorder's tail. That it could not is no loss, as the tail
 // has the frames; the next tick tries again.
 func (d *Dir) shrink(r *Recorder) {
 	if err := r.shrink(); err != nil {
-		d.log.Warn("recording not compressed yet", "session", r.session, "error", err)
+		d.config.Log.Warn("recording not compressed yet", "session", r.session, "err", err)
 	}
 }
 
 func (r *Recorder) shrink() error {
 	r.work.Lock()
 	defer r.work.Unlock()
+	if r.key == (recording.ContentKey{}) {
+		return nil // it is being finished, or was
+	}
 	full := r.path(recording.SuffixFull)
 	if _, err := os.Lstat(full); err == nil { // left by a try that failed
 		if err := r.absorb(full); err != nil {
@@ -98,14 +98,21 @@ func (r *Recorder) shrink() error {
 	return r.absorb(full)
 }
 
-// absorb compresses the full tail and removes it.
+// absorb compresses the full tail and removes it; r.work is held.
 func (r *Recorder) absorb(full string) error {
-	return r.dir.pack(func(p *recording.Packer) error {
-		if _, err := absorb(p, r.path(""), nil, recording.SuffixFull); err != nil {
-			return err
-		}
-		return os.Remove(full)
-	})
+	if r.screens != nil && len(r.dir.due) > cap(r.dir.due)/2 {
+		// To follow terminals is dearer than all the rest. Without frames that it
+		// missed it would show something that never was.
+		r.screens = nil
+	}
+	a := absorption{base: r.path(""), key: r.key, screens: r.screens, known: &r.chain}
+	if err := r.dir.absorb(&a, recording.SuffixFull); err != nil {
+		r.screens = nil // it has seen frames that will come again
+		return err
+	}
+	r.chain = a.chain
+	r.dir.grown(r.session, r.chain.Bytes, false)
+	return os.Remove(full)
 }
 
 // rotate makes the tail the full one, and begins another. Everything that can
@@ -120,12 +127,11 @@ func (r *Recorder) rotate(full string) (closed bool, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.tail == nil || r.err != nil {
+	if r.tail == nil || r.err != nil || r.oldest == none {
 		f.Close()
 		return true, os.Remove(path)
 	}
-	h := r.header
-	h.Tail, h.First = true, r.next
+	h := r.header.ForTail(r.writer.Next(), r.writer.Tag())
 	if _, err = f.WriteAt(h.Append(nil), 0); err == nil {
 		if err = os.Rename(r.path(recording.SuffixTail), full); err == nil {
 			if err = os.Rename(path, r.path(recording.SuffixTail)); err != nil {
@@ -140,6 +146,6 @@ func (r *Recorder) rotate(full string) (closed bool, err error) {
 		return false, err
 	}
 	r.tail.Close()
-	r.tail, r.size, r.queued = f, recording.HeaderSize, false
+	r.tail, r.size, r.oldest, r.queued = f, h.Size(), none, false
 	return false, nil
 }

@@ -111,9 +111,7 @@ func TestATailThatCannotBeCompressedStaysATail(t *testing.T) {
 		if got := frames(t, dir); len(got) != 101 {
 			t.Errorf("%d frames, want 101", len(got))
 		}
-		if err := r.Close(recording.End{Reason: recording.EndClosed}); err != nil {
-			t.Fatal(err)
-		}
+		finished(t, r)
 		only(t, dir, string(session)+recording.SuffixRec)
 		d.Close()
 	})
@@ -132,7 +130,7 @@ func TestAnIdleRecorderCostsLittleMemory(t *testing.T) {
 	list := make([]*Recorder, n)
 	before := memory()
 	for i := range list {
-		r, err := d.Open(recording.Meta{Session: id.Session(fmt.Sprintf("7kq2-%05d", i))})
+		r, err := d.Open(recording.Meta{Session: id.Session(fmt.Sprintf("7kq2-%05d", i))}, ann.order)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/recording"
 )
 
@@ -19,13 +20,16 @@ import (
 const childRole = "SALLYPORT_RECORDER_CHILD"
 
 func TestMain(m *testing.M) {
+	remove := shareKeys()
 	switch os.Getenv(childRole) {
 	case "frames":
 		recordFrames(os.Args[len(os.Args)-1])
 	case "bulk":
 		recordBulk(os.Args[len(os.Args)-1])
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	remove()
+	os.Exit(status)
 }
 
 // payload of frame n; sizes differ, so that writes end everywhere in a page.
@@ -56,9 +60,9 @@ func recordBulk(dir string) {
 }
 
 func child(dir string) *Recorder {
-	d, _, err := OpenDir(Config{Path: dir})
+	d, _, err := OpenDir(Config{Path: dir, Seal: p1.seal})
 	must(err)
-	r, err := d.Open(recording.Meta{Session: session})
+	r, err := d.Open(recording.Meta{Session: session}, ann.order)
 	must(err)
 	return r
 }
@@ -108,7 +112,7 @@ func TestAKilledProxyLosesNothingThatWasDelivered(t *testing.T) {
 		dir := t.TempDir()
 		delivered := kill(t, "frames", dir, after)
 		live := frames(t, dir) // as an auditor sees it before the proxy is back
-		d, recovered, err := OpenDir(Config{Path: dir})
+		d, recovered, err := OpenDir(Config{Path: dir, Seal: p1.seal})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,14 +121,17 @@ func TestAKilledProxyLosesNothingThatWasDelivered(t *testing.T) {
 			t.Fatalf("recovered: %+v", recovered)
 		}
 		only(t, dir, string(session)+recording.SuffixRec)
-		got := frames(t, dir)
+		got, seal := ann.verified(t, dir, session)
+		if !seal.Cut() || !bytes.Equal(seal.Encode(), recovered[0].Seal) {
+			t.Errorf("sealed with %+v", seal.End)
+		}
 		last := got[len(got)-1]
 		var end recording.End
 		if err := last.Decode(&end); err != nil || last.Kind != recording.KindEnd || end.Reason != recording.EndCut {
 			t.Fatalf("the last frame is %v %s", last.Kind, last.Payload)
 		}
 		got = got[:len(got)-1]
-		if len(got) != len(live) || uint64(len(got)) != recovered[0].Frames-1 {
+		if len(got) != len(live) || uint64(len(got)) != recovered[0].Frames {
 			t.Errorf("%d frames before recovery, %d after, %d reported", len(live), len(got), recovered[0].Frames)
 		}
 		if n := uint64(len(got) - 1); n < delivered {
@@ -142,7 +149,7 @@ func TestAKilledProxyLeavesHonestBoundsOfWhatWasNotKept(t *testing.T) {
 	for _, after := range []int{1, 31, 32, 33, 34, 63, 64, 65, 100, 1000} {
 		dir := t.TempDir()
 		delivered := int64(kill(t, "bulk", dir, after))
-		r, err := recording.OpenDir(dir, session)
+		r, err := recording.OpenDir(dir, session, ann.opener)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,9 +183,11 @@ func TestWhatEachStepLeavesIsFinished(t *testing.T) {
 	}
 	absorbed := func(suffixes ...string) {
 		t.Helper()
-		if err := d.pack(func(p *recording.Packer) error { _, err := absorb(p, r.path(""), nil, suffixes...); return err }); err != nil {
+		a := absorption{base: r.path(""), key: r.key, known: &r.chain}
+		if err := d.absorb(&a, suffixes...); err != nil {
 			t.Fatal(err)
 		}
+		r.chain = a.chain
 	}
 	full, rec := r.path(recording.SuffixFull), r.path(recording.SuffixRec)
 	rotate := func() {
@@ -202,6 +211,15 @@ func TestWhatEachStepLeavesIsFinished(t *testing.T) {
 		{"and is gone", func() { os.Remove(full) }},
 		{"the session has ended", func() { r.endTail(recording.End{Reason: recording.EndClosed}) }},
 		{"everything was compressed", func() { absorbed(recording.SuffixFull, recording.SuffixTail) }},
+		{"it is sealed", func() {
+			tail, _ := os.ReadFile(r.path(recording.SuffixTail)) // it goes after the seal is on the disk
+			u := unfinished{session: session, chain: r.chain, end: recording.End{Reason: recording.EndClosed}, whole: true}
+			if err := d.seal(&u, &Finished{}); err != nil {
+				t.Fatal(err)
+			}
+			os.WriteFile(r.path(recording.SuffixTail), tail, 0o600)
+		}},
+		{"and the tail is gone", func() { os.Remove(r.path(recording.SuffixTail)) }},
 	}
 	before := int64(0) // size of the finished part one step earlier
 	for _, step := range steps {
@@ -237,7 +255,7 @@ func recovers(t *testing.T, name, dir string, delivered uint64, ended bool, dama
 		damage(copy)
 	}
 	for range 2 { // the second opening has nothing to do
-		d, recovered, err := OpenDir(Config{Path: copy})
+		d, recovered, err := OpenDir(Config{Path: copy, Seal: p1.seal})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -248,7 +266,7 @@ func recovers(t *testing.T, name, dir string, delivered uint64, ended bool, dama
 			}
 		}
 		only(t, copy, string(session)+recording.SuffixRec)
-		got := frames(t, copy)
+		got, _ := ann.verified(t, copy, session)
 		if uint64(len(got)) != delivered+2 {
 			t.Fatalf("%s: %d frames, want %d", name, len(got), delivered+2)
 		}
@@ -284,22 +302,22 @@ func TestDamagedTailsAreReportedAndLeftAlone(t *testing.T) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d2, recovered, err := OpenDir(Config{Path: dir})
+	d2, recovered, err := OpenDir(Config{Path: dir, Seal: p1.seal})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d2.Close()
-	if len(recovered) != 1 || recovered[0].Err == nil {
+	if f := recovered[0]; len(recovered) != 1 || f.Err == nil || !f.Lost || f.Seal != nil || f.End != string(fault.RecordingDamaged) {
 		t.Fatalf("recovered: %+v", recovered)
 	}
 	only(t, dir, string(session)+recording.SuffixTail)
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, b) {
 		t.Error("the tail was changed")
 	}
-	if _, err := d2.Open(recording.Meta{Session: session}); err == nil {
+	if _, err := d2.Open(recording.Meta{Session: session}, ann.order); err == nil {
 		t.Error("its session was recorded over it")
 	}
-	if _, err := d2.Open(recording.Meta{Session: "7kq2-m9x4e"}); err != nil {
+	if _, err := d2.Open(recording.Meta{Session: "7kq2-m9x4e"}, ann.order); err != nil {
 		t.Errorf("another session: %v", err)
 	}
 }
@@ -319,7 +337,7 @@ func TestATornFrameIsDroppedAndCounted(t *testing.T) {
 	if err := os.Truncate(r.path(recording.SuffixTail), size+100); err != nil {
 		t.Fatal(err)
 	}
-	d2, _, err := OpenDir(Config{Path: dir})
+	d2, _, err := OpenDir(Config{Path: dir, Seal: p1.seal})
 	if err != nil {
 		t.Fatal(err)
 	}

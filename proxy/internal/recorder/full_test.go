@@ -35,7 +35,7 @@ func TestADiskThatIsFullAtAnyFrame(t *testing.T) {
 	}
 	signal.Ignore(syscall.SIGXFSZ) // EFBIG instead
 	for n := range uint64(24) {
-		for _, into := range []int64{0, 1, recording.FrameHeaderSize, recording.FrameHeaderSize + 5} {
+		for _, into := range []int64{0, 1, recording.RecordHeaderSize, recording.RecordHeaderSize + 5} {
 			fullAt(t, n, into)
 		}
 	}
@@ -45,7 +45,7 @@ func TestADiskThatIsFullAtAnyFrame(t *testing.T) {
 func fullAt(t *testing.T, n uint64, into int64) {
 	t.Helper()
 	dir := t.TempDir()
-	d, _, err := OpenDir(Config{Path: dir})
+	d, _, err := OpenDir(Config{Path: dir, Seal: p1.seal})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,14 +69,14 @@ func fullAt(t *testing.T, n uint64, into int64) {
 	}
 	// The finished part does not fit at first, either.
 	unlimited = limit(t, 100)
-	if err := r.Close(recording.End{Reason: string(fault.RecorderFailed)}); fault.ReasonOf(err) != fault.RecorderFailed {
+	if _, err := r.Close(recording.End{Reason: string(fault.RecorderFailed)}); fault.ReasonOf(err) != fault.RecorderFailed {
 		t.Fatalf("close on a full disk: %v", err)
 	}
 	unlimited()
 	d.pay()
 	d.Close()
 	only(t, dir, string(session)+recording.SuffixRec)
-	got := frames(t, dir)
+	got, _ := ann.verified(t, dir, session)
 	if uint64(len(got)) != n+2 {
 		t.Fatalf("%d frames were accepted, %d are recorded", n, len(got)-2)
 	}
@@ -126,15 +126,15 @@ func TestAFullFileSystemLosesNothingThatWasDelivered(t *testing.T) {
 	if fault.ReasonOf(err) != fault.RecorderFailed || !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, io.ErrShortWrite) || n < 100 {
 		t.Fatalf("after %d frames: %v", n, err)
 	}
-	if _, err := d.Open(recording.Meta{Session: "7kq2-m9x4e", Login: "x"}); fault.ReasonOf(err) != fault.RecorderFailed {
+	if _, err := d.Open(recording.Meta{Session: "7kq2-m9x4e", Login: "x"}, ann.order); fault.ReasonOf(err) != fault.RecorderFailed {
 		t.Errorf("a session that could not be recorded was begun: %v", err)
 	}
-	closed := r.Close(recording.End{Reason: string(fault.RecorderFailed)})
+	_, closed := r.Close(recording.End{Reason: string(fault.RecorderFailed)})
 	resize("8m")
 	if closed != nil {
 		d.pay()
 	}
-	got := frames(t, dir)
+	got, _ := ann.verified(t, dir, session)
 	if uint64(len(got)) != n+2 {
 		t.Fatalf("%d frames were accepted, %d are recorded (close: %v)", n, len(got)-2, closed)
 	}

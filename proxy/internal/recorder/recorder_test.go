@@ -20,7 +20,7 @@ const session = id.Session("7kq2-m9x4d")
 
 func openDir(t testing.TB, path string) *Dir {
 	t.Helper()
-	d, _, err := OpenDir(Config{Path: path, Log: slog.New(slog.DiscardHandler)})
+	d, _, err := OpenDir(Config{Path: path, Seal: p1.seal, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,17 +30,27 @@ func openDir(t testing.TB, path string) *Dir {
 
 func open(t testing.TB, d *Dir) *Recorder {
 	t.Helper()
-	r, err := d.Open(recording.Meta{Session: session, Identity: "you@example.com", Login: "deploy", Node: "web-1"})
+	r, err := d.Open(recording.Meta{Session: session, Identity: "you@example.com", Login: "deploy", Node: "web-1"}, ann.order)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
+// finished closes r, which must work.
+func finished(t testing.TB, r *Recorder) Finished {
+	t.Helper()
+	f, err := r.Close(recording.End{Reason: recording.EndClosed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // frames reads a session's recording as it lies in dir.
 func frames(t testing.TB, dir string) []recording.Frame {
 	t.Helper()
-	r, err := recording.OpenDir(dir, session)
+	r, err := recording.OpenDir(dir, session, ann.opener)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,18 +97,19 @@ func TestWhatWasAppendedIsReadBackByteForByte(t *testing.T) {
 		}
 	}
 	check(frames(t, dir)) // live
-	if err := r.Close(recording.End{Reason: recording.EndClosed}); err != nil {
-		t.Fatal(err)
-	}
-	got := frames(t, dir)
+	done := finished(t, r)
+	got, seal := ann.verified(t, dir, session)
 	check(got)
 	if last := got[len(got)-1]; last.Kind != recording.KindEnd || len(got) != len(want)+2 {
 		t.Errorf("%d frames, the last %v", len(got), last.Kind)
 	}
 	only(t, dir, string(session)+recording.SuffixRec)
 	info, err := os.Stat(filepath.Join(dir, string(session)+recording.SuffixRec))
-	if err != nil || info.Size() != r.Size() || info.Mode().Perm() != 0o600 {
-		t.Errorf("Size() = %d, file has %d, mode %v: %v", r.Size(), info.Size(), info.Mode(), err)
+	if err != nil || info.Size() != done.Size || info.Mode().Perm() != 0o600 {
+		t.Errorf("%d bytes, file has %d, mode %v: %v", done.Size, info.Size(), info.Mode(), err)
+	}
+	if !bytes.Equal(done.Seal, seal.Encode()) || !bytes.Equal(done.Header, seal.Header) || seal.Cut() || seal.Frames != uint64(len(got)) {
+		t.Errorf("finished: %+v; sealed: %+v", done, seal.Statement)
 	}
 }
 
@@ -136,9 +147,7 @@ func TestFramesOfManyGoroutinesKeepTheOrderOfEach(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if err := r.Close(recording.End{Reason: recording.EndClosed}); err != nil {
-		t.Fatal(err)
-	}
+	finished(t, r)
 	next := map[uint32]int{}
 	for _, f := range frames(t, dir) {
 		if f.Kind != recording.KindOutput {
@@ -159,23 +168,21 @@ func TestFramesOfManyGoroutinesKeepTheOrderOfEach(t *testing.T) {
 func TestRecordersThatRefuse(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	closed := open(t, d)
-	if err := closed.Close(recording.End{Reason: recording.EndClosed}); err != nil {
-		t.Fatal(err)
+	finished(t, closed)
+	if f := finished(t, closed); f.Seal != nil {
+		t.Errorf("closing twice told twice: %+v", f)
 	}
-	if err := closed.Close(recording.End{Reason: recording.EndClosed}); err != nil {
-		t.Errorf("closing twice: %v", err)
-	}
-	_, again := d.Open(recording.Meta{Session: session})
-	_, elsewhere := d.Open(recording.Meta{Session: "../../../x"})
-	_, zeroDir := new(Dir).Open(recording.Meta{Session: session})
-	large, err := d.Open(recording.Meta{Session: "7kq2-m9x4e"})
+	_, again := d.Open(recording.Meta{Session: session}, ann.order)
+	_, elsewhere := d.Open(recording.Meta{Session: "../../../x"}, ann.order)
+	_, zeroDir := new(Dir).Open(recording.Meta{Session: session}, ann.order)
+	large, err := d.Open(recording.Meta{Session: "7kq2-m9x4e"}, ann.order)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, twice := d.Open(recording.Meta{Session: "7kq2-m9x4e"})
+	_, twice := d.Open(recording.Meta{Session: "7kq2-m9x4e"}, ann.order)
 	for what, err := range map[string]error{
 		"append to the zero Recorder":               new(Recorder).Append(recording.KindOutput, 1, []byte("x")),
-		"close of the zero Recorder":                new(Recorder).Close(recording.End{}),
+		"close of the zero Recorder":                second(new(Recorder).Close(recording.End{})),
 		"a stream of the zero Recorder":             new(Recorder).Stream(recording.KindOutput, 1).Append([]byte("x")),
 		"append after Close":                        closed.Append(recording.KindOutput, 1, []byte("x")),
 		"a session whose recording is finished":     again,
@@ -191,10 +198,12 @@ func TestRecordersThatRefuse(t *testing.T) {
 	}
 }
 
+func second[A any](_ A, err error) error { return err }
+
 func TestADirectoryBelongsToOneProxy(t *testing.T) {
 	dir := t.TempDir()
 	openDir(t, dir)
-	if _, _, err := OpenDir(Config{Path: dir}); err == nil {
+	if _, _, err := OpenDir(Config{Path: dir, Seal: p1.seal}); err == nil {
 		t.Fatal("a second proxy opened it")
 	}
 }
@@ -207,7 +216,7 @@ func TestADirThatIsClosedEndsItsRecorders(t *testing.T) {
 	if err := r.Append(recording.KindOutput, 1, []byte("x")); fault.ReasonOf(err) != fault.RecorderFailed {
 		t.Errorf("append: %v", err)
 	}
-	if _, err := d.Open(recording.Meta{Session: "7kq2-m9x4e"}); fault.ReasonOf(err) != fault.RecorderFailed {
+	if _, err := d.Open(recording.Meta{Session: "7kq2-m9x4e"}, ann.order); fault.ReasonOf(err) != fault.RecorderFailed {
 		t.Errorf("open: %v", err)
 	}
 }
@@ -227,7 +236,7 @@ func TestALiveSessionIsReadWholeAtAnyTime(t *testing.T) {
 			}
 			appended.Store(n)
 		}
-		ended <- r.Close(recording.End{Reason: recording.EndClosed})
+		ended <- second(r.Close(recording.End{Reason: recording.EndClosed}))
 	}()
 	for readings := 0; ; readings++ {
 		before := appended.Load()

@@ -1,7 +1,6 @@
 package recorder
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,25 +10,15 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/recording"
 )
 
-// Recovered is a session that a crash cut, and whose recording OpenDir finished
-// with a KindEnd of reason EndCut.
-type Recovered struct {
-	Session id.Session
-	Frames  uint64 // in the finished recording; 0 where there is an Err
-	Size    int64  // of it, in bytes
-	// Err is why the recording could not be finished. Its files are left as they
-	// are; unless it is damaged, it is tried again.
-	Err error
-}
-
-// recover finishes what an earlier process left in the directory. Its error is
-// only that the directory cannot be read.
-func (d *Dir) recover() ([]Recovered, error) {
-	entries, err := os.ReadDir(d.path)
+// recover finishes what an earlier process left in the directory: what has a
+// tail was not finished, or not sealed. Its error is only that the directory
+// cannot be read.
+func (d *Dir) recover() ([]Finished, error) {
+	entries, err := os.ReadDir(d.config.Path)
 	if err != nil {
 		return nil, fmt.Errorf("read recordings' directory: %w", err)
 	}
-	var list []Recovered
+	var cut, kept []id.Session
 	seen := map[id.Session]bool{}
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
@@ -38,24 +27,31 @@ func (d *Dir) recover() ([]Recovered, error) {
 			continue // nobody's business here
 		}
 		switch ext {
-		case suffixNext: // never had a frame
-			if err := os.Remove(filepath.Join(d.path, e.Name())); err != nil {
-				return nil, fmt.Errorf("remove an unused tail: %w", err)
+		case suffixNext, suffixNewNote: // never had a frame; never was a note
+			if err := os.Remove(filepath.Join(d.config.Path, e.Name())); err != nil {
+				return nil, fmt.Errorf("remove what was in the making: %w", err)
 			}
 		case recording.SuffixTail, recording.SuffixFull:
+			if !seen[session] {
+				seen[session] = true
+				cut = append(cut, session)
+			}
+		case recording.SuffixRec:
+			kept = append(kept, session)
+		}
+	}
+	var list []Finished
+	for _, session := range cut {
+		list = append(list, d.finish(unfinished{session: session, end: recording.End{Reason: recording.EndCut}}))
+	}
+	if d.config.Grown != nil {
+		for _, session := range kept {
 			if seen[session] {
-				continue
+				continue // it was told
 			}
-			seen[session] = true
-			done, err := d.finish(session, &recording.End{Reason: recording.EndCut})
-			if errors.Is(err, errEmpty) {
-				continue // its Open had not returned: there was no session
+			if k := d.Kept(session); k.Err == nil {
+				d.config.Grown(session, k.Size, k.Seal != nil)
 			}
-			r := Recovered{Session: session, Frames: done.frames, Size: done.size}
-			if err != nil {
-				r = Recovered{Session: session, Err: fmt.Errorf("finish recording of session %s: %w", session, err)}
-			}
-			list = append(list, r)
 		}
 	}
 	return list, nil

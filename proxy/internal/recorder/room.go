@@ -179,8 +179,8 @@ func (d *Dir) Reserve() (release func(), err error) {
 	if d.room == nil {
 		return nil, failed(fs.ErrClosed) // the zero Dir
 	}
-	if d.backlog != nil {
-		if err := d.backlog(); err != nil {
+	if d.config.Backlog != nil {
+		if err := d.config.Backlog(); err != nil {
 			return nil, err
 		}
 	}

@@ -55,7 +55,7 @@ func fill(t *testing.T, dir string, rest int64) (empty func()) {
 
 func TestNewSessionsAreRefusedBeforeRunningOnesSuffer(t *testing.T) {
 	dir, _ := tmpfs(t, "32m")
-	d, _, err := OpenDir(Config{Path: dir, Reserve: 8 << 20, Log: slog.New(slog.DiscardHandler)})
+	d, _, err := OpenDir(Config{Path: dir, Seal: p1.seal, Reserve: 8 << 20, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,9 +129,7 @@ func TestNewSessionsAreRefusedBeforeRunningOnesSuffer(t *testing.T) {
 		enter("")
 		ballast(4 << 20)
 	})
-	if err := r.Close(recording.End{Reason: recording.EndClosed}); err != nil {
-		t.Fatal(err)
-	}
+	finished(t, r)
 	if got := frames(t, dir); uint64(len(got)) != n+2 {
 		t.Errorf("%d frames were accepted, %d are recorded", n, len(got)-2)
 	}
@@ -139,7 +137,7 @@ func TestNewSessionsAreRefusedBeforeRunningOnesSuffer(t *testing.T) {
 
 func TestWhatWaitsForUploadRefusesNewSessions(t *testing.T) {
 	var behind error
-	d, _, err := OpenDir(Config{Path: t.TempDir(), Reserve: 1, Backlog: func() error { return behind }})
+	d, _, err := OpenDir(Config{Path: t.TempDir(), Seal: p1.seal, Reserve: 1, Backlog: func() error { return behind }})
 	if err != nil {
 		t.Fatal(err)
 	}

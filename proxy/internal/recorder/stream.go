@@ -32,11 +32,16 @@ type Stream struct {
 }
 
 // Stream starts the record of one direction of channel; kind is KindInput,
-// KindOutput or KindStderr.
+// KindOutput or KindStderr. The first bytes of it are kept, as many as the Dir is
+// to keep.
 func (r *Recorder) Stream(kind recording.Kind, channel uint32) *Stream {
-	s := &Stream{r: r, kind: kind, channel: channel, sum: sha256.New()}
+	return r.StreamOf(kind, channel, r.limits.Keep)
+}
+
+// StreamOf is Stream where another number of bytes is kept; 0 is none.
+func (r *Recorder) StreamOf(kind recording.Kind, channel uint32, keep int64) *Stream {
+	s := &Stream{r: r, kind: kind, channel: channel, sum: sha256.New(), keep: keep}
 	if r.dir != nil {
-		s.keep = r.dir.keep
 		r.begin(s)
 	}
 	return s

@@ -28,7 +28,7 @@ func TestStreamsKeepTheHeadAndTheDigestOfTheWhole(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
-			d, _, err := OpenDir(Config{Path: dir, Keep: test.keep})
+			d, _, err := OpenDir(Config{Seal: p1.seal, Path: dir, Keep: test.keep})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +53,7 @@ func TestStreamsKeepTheHeadAndTheDigestOfTheWhole(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.Close(recording.End{Reason: recording.EndClosed}); err != nil {
+			if _, err := r.Close(recording.End{Reason: recording.EndClosed}); err != nil {
 				t.Fatal(err)
 			}
 			var kept []byte
@@ -90,7 +90,7 @@ func TestStreamsKeepTheHeadAndTheDigestOfTheWhole(t *testing.T) {
 // delivered.
 func permitted(t *testing.T, dir string, delivered int64) {
 	t.Helper()
-	r, err := recording.OpenDir(dir, session)
+	r, err := recording.OpenDir(dir, session, ann.opener)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func permitted(t *testing.T, dir string, delivered int64) {
 }
 
 func TestAStreamStopsWithItsRecorder(t *testing.T) {
-	d, _, err := OpenDir(Config{Path: t.TempDir(), Keep: -1})
+	d, _, err := OpenDir(Config{Seal: p1.seal, Path: t.TempDir(), Keep: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestAStreamStopsWithItsRecorder(t *testing.T) {
 	if err := s.Close(); fault.ReasonOf(err) != fault.RecorderFailed {
 		t.Errorf("close: %v", err)
 	}
-	other, err := d.Open(recording.Meta{Session: "7kq2-m9x4e"})
+	other, err := d.Open(recording.Meta{Session: "7kq2-m9x4e"}, ann.order)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestAStreamStopsWithItsRecorder(t *testing.T) {
 // session's end is known all the same.
 func TestABrokenConnectionLeavesExactFigures(t *testing.T) {
 	dir := t.TempDir()
-	d, _, err := OpenDir(Config{Path: dir, Keep: 10})
+	d, _, err := OpenDir(Config{Seal: p1.seal, Path: dir, Keep: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,10 +152,10 @@ func TestABrokenConnectionLeavesExactFigures(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.Close(recording.End{Reason: string(fault.NodeAway)}); err != nil {
+	if _, err := r.Close(recording.End{Reason: string(fault.NodeAway)}); err != nil {
 		t.Fatal(err)
 	}
-	f, err := recording.OpenDir(dir, session)
+	f, err := recording.OpenDir(dir, session, ann.opener)
 	if err != nil {
 		t.Fatal(err)
 	}
