@@ -95,6 +95,9 @@ func OpenAt(r io.ReaderAt, size int64, o Opener) (*Recording, error) {
 	return Join(o, io.NewSectionReader(r, 0, size))
 }
 
+// Owns has Close close c, too: what OpenAt reads from.
+func (r *Recording) Owns(c io.Closer) { r.files = append(r.files, c) }
+
 func (r *Recording) open(o Opener) error {
 	var err error
 	if r.meta, err = r.header.decodeMeta(); err != nil {
@@ -430,6 +433,24 @@ func (r *Recording) SeekScreen(at time.Duration) error {
 // SkipFinished moves to the first frame that only the tails have; where nothing
 // is finished, that is frame 0.
 func (r *Recording) SkipFinished() { r.rewind(len(r.index.places)) }
+
+// seekFrame moves to frame number, of which it is known that it is not before at.
+func (r *Recording) seekFrame(number uint64, at time.Duration) error {
+	n := 0
+	for n < len(r.index.places) && r.index.places[n].first+uint64(r.index.places[n].frames) <= number {
+		n++
+	}
+	if r.rewind(n); n == len(r.index.places) {
+		r.next, r.order.last = max(r.next, number), at
+		return nil // the tails are read from there
+	}
+	for r.next < number {
+		if _, err := r.Next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // find returns the first block that may have a frame at or after at. The last
 // time of a raw block is not known; and a sealed recording's end is made only by

@@ -92,6 +92,11 @@ func (s *Seal) Encode() []byte {
 	return b
 }
 
+// FileSize is how large the file is that ends with s, in bytes.
+func (s *Seal) FileSize() int64 {
+	return s.Bytes + int64(BlockHeaderSize+len(s.Encode())+trailerSize)
+}
+
 // ParseSeal reads what Encode wrote. It proves nothing: see CheckSeal.
 func ParseSeal(b []byte) (*Seal, error) {
 	refuse := func(what string, err error) (*Seal, error) {
