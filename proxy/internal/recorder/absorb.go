@@ -9,9 +9,9 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/recording"
 )
 
-// absorption appends to a finished part what only the tails have, and syncs. It
-// looks at the files alone, so that it is the same for a live recorder, at a
-// session's end and after a crash.
+// absorption appends to a finished part what only the tails have, and syncs,
+// unless it is the end. It looks at the files alone, so that it is the same for a
+// live recorder, at a session's end and after a crash.
 //
 // When it fails the tails are still needed, and the finished part is as it was.
 // Should even that fail, or the process die, then a block is there in part, or
@@ -83,9 +83,8 @@ func (a *absorption) all(suffixes []string) (err error) {
 	}
 	before := r.Finished()
 	if err = a.append(r, before); err == nil && a.end != nil {
-		err = a.readAgain()
-	}
-	if err == nil {
+		err = a.readAgain() // who seals it syncs it
+	} else if err == nil {
 		err = a.rec.Sync()
 	}
 	switch {
@@ -221,9 +220,9 @@ func (a *absorption) torn(r *recording.Recording) {
 }
 
 // readAgain reads the whole finished part from its file, so that nothing is sealed
-// that is not whole.
+// that is not whole. The chain says so; it needs no key.
 func (a *absorption) readAgain() error {
-	r, err := recording.Join(a.opener(), a.rec)
+	r, err := recording.Join(nil, a.rec)
 	if err != nil {
 		return err
 	}

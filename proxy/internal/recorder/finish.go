@@ -144,7 +144,6 @@ func (d *Dir) compress(u *unfinished) error {
 	u.whole = true
 	u.key = recording.ContentKey{}
 	u.screens = nil
-	d.grown(u.session, u.chain.Bytes, false)
 	return nil
 }
 
@@ -166,6 +165,9 @@ func (d *Dir) seal(u *unfinished, f *Finished) error {
 		s := u.chain.Statement()
 		s.Session, s.End, s.Counts = u.session, u.end, u.counts
 		if seal, err = d.config.Seal(s); err != nil {
+			if later := rec.Sync(); later == nil { // what is told must not change
+				d.grown(u.session, u.chain.Bytes, false)
+			}
 			return fmt.Errorf("seal: %w", err)
 		}
 		record, err := seal.Append(nil, r.Header(), u.chain)
