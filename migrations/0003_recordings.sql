@@ -16,6 +16,7 @@ CREATE TABLE recordings (
 	retain   {{.Int}} NOT NULL DEFAULT 0,             -- kept until; 0: for ever
 	lost     {{.Int}} NOT NULL DEFAULT 0,             -- when it was given up
 	stored   {{.Int}} NOT NULL DEFAULT 0,             -- when all of it was seen in the storage, which was told retain
+	looked   {{.Int}} NOT NULL DEFAULT 0,             -- when it was last looked for there
 	held     {{.Bool}} NOT NULL DEFAULT FALSE,        -- what the storage was told of a hold
 	deleting {{.Int}} NOT NULL DEFAULT 0,             -- since when; from then on it cannot be held
 	deleted  {{.Int}} NOT NULL DEFAULT 0
@@ -23,7 +24,7 @@ CREATE TABLE recordings (
 
 CREATE INDEX recordings_retain ON recordings (retain) WHERE retain > 0 AND deleted = 0;
 CREATE INDEX recordings_deleting ON recordings (deleting) WHERE deleting > 0 AND deleted = 0;
-CREATE INDEX recordings_unstored ON recordings (sealed) WHERE digest IS NOT NULL AND stored = 0 AND deleted = 0;
+CREATE INDEX recordings_unstored ON recordings (looked) WHERE digest IS NOT NULL AND stored = 0 AND deleted = 0;
 CREATE INDEX recordings_told_held ON recordings (session) WHERE held AND deleted = 0;
 
 -- What was told once stays: the digest of a deleted recording, too.

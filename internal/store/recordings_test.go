@@ -36,6 +36,7 @@ func sealed(t *testing.T, s *Store, name string, retain int64) id.Session {
 	t.Helper()
 	x := recorded(t, s, name, retain)
 	ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf(name), 150))
+	ok(t, s.Stored(t.Context(), x, false))
 	return x
 }
 
@@ -169,6 +170,10 @@ var recordingPromises = []promise{
 		ok(t, s.BeginDelete(t.Context(), x)) // another process goes on
 		refused(t, s.Hold(t.Context(), ada, x, "too late"), fault.RecordingDeleted)
 		ok(t, s.CancelDelete(t.Context(), x)) // the storage would not
+		if over := must(s.Over(t.Context(), 10))(t); len(over) > 0 {
+			t.Errorf("over are %v", over)
+		}
+		at(s, 1000+86401)
 		ok(t, s.Hold(t.Context(), ada, x, "in time"))
 		refused(t, s.FinishDelete(t.Context(), x), fault.RecordingHeld)
 		refused(t, s.BeginDelete(t.Context(), x), fault.RecordingHeld)
@@ -198,6 +203,20 @@ var recordingPromises = []promise{
 			t.Errorf("the event is %+v", last)
 		}
 	}},
+	{"what its proxy has not brought yet is waited for", func(t *testing.T, s *Store) {
+		x, y := recorded(t, s, "aaaa-aaaaa", 200), recorded(t, s, "bbbb-bbbbb", 200)
+		ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "lost"}, 150))
+		ok(t, s.EndRecorded(t.Context(), y, wire.EndRequest{End: "closed"}, sealedOf(string(y)), 150))
+		at(s, 200+30*86400-1)
+		if over := must(s.Over(t.Context(), 10))(t); len(over) > 0 {
+			t.Errorf("over are %v", over)
+		}
+		ok(t, s.Missed(t.Context(), y))
+		at(s, 200+30*86400)
+		if over := must(s.Over(t.Context(), 10))(t); len(over) != 2 {
+			t.Errorf("over are %v", over)
+		}
+	}},
 	{"nothing is over that lives, or is kept for ever or for longer", func(t *testing.T, s *Store) {
 		live := recorded(t, s, "aaaa-aaaaa", 200)
 		forever := sealed(t, s, "bbbb-bbbbb", 0)
@@ -211,9 +230,10 @@ var recordingPromises = []promise{
 		}
 	}},
 	{"the storage is told once of what is kept, and of each hold", func(t *testing.T, s *Store) {
-		x := sealed(t, s, "aaaa-aaaaa", 5000)
+		x := recorded(t, s, "aaaa-aaaaa", 5000)
+		ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf("aaaa-aaaaa"), 150))
 		recorded(t, s, "bbbb-bbbbb", 5000)
-		if got := must(s.Unstored(t.Context(), 10))(t); !slices.Equal(got, []Kept{{Session: x, Bytes: 700, Retain: 5000}}) {
+		if got := must(s.Unstored(t.Context(), 10))(t); !slices.Equal(got, []Kept{{Session: x, Bytes: 700, Sealed: 160, Retain: 5000}}) {
 			t.Errorf("unstored are %+v", got)
 		}
 		ok(t, s.Hold(t.Context(), ada, x, "case 7"))
@@ -221,7 +241,7 @@ var recordingPromises = []promise{
 		if got := must(s.Unstored(t.Context(), 10))(t); len(got) > 0 {
 			t.Errorf("unstored are %+v", got)
 		}
-		want := Kept{Session: x, Bytes: 700, Retain: 5000, Held: true}
+		want := Kept{Session: x, Bytes: 700, Sealed: 160, Retain: 5000, Held: true}
 		if got := must(s.Untold(t.Context(), 10))(t); !slices.Equal(got, []Kept{want}) {
 			t.Errorf("untold are %+v", got)
 		}

@@ -52,21 +52,22 @@ const actorCA = "ca"
 type Kept struct {
 	Session id.Session
 	Bytes   int64 // of the sealed file
+	Sealed  int64 // Unix seconds
 	Retain  int64 // Unix seconds; 0 for ever
 	Held    bool  // there is a hold
 }
 
 func scanKept(r scanner) (k Kept, err error) {
-	return k, r.Scan(&k.Session, &k.Bytes, &k.Retain, &k.Held)
+	return k, r.Scan(&k.Session, &k.Bytes, &k.Sealed, &k.Retain, &k.Held)
 }
 
-const keptColumns = `SELECT recordings.session, recordings.bytes, recordings.retain, holds.session IS NOT NULL
+const keptColumns = `SELECT recordings.session, recordings.bytes, recordings.sealed, recordings.retain, holds.session IS NOT NULL
 	FROM recordings LEFT JOIN holds ON holds.session = recordings.session `
 
-// Unstored lists sealed recordings that nobody has seen in the storage yet, the oldest
-// first.
+// Unstored lists sealed recordings that nobody has seen in the storage yet, those
+// first that nobody has looked for.
 func (s *Store) Unstored(ctx context.Context, limit int) ([]Kept, error) {
-	const query = keptColumns + `WHERE digest IS NOT NULL AND stored = 0 AND deleted = 0 ORDER BY sealed LIMIT $1`
+	const query = keptColumns + `WHERE digest IS NOT NULL AND stored = 0 AND deleted = 0 ORDER BY looked, sealed LIMIT $1`
 	return all(ctx, s, scanKept, query, limit)
 }
 
@@ -87,14 +88,36 @@ func (s *Store) Stored(ctx context.Context, name id.Session, held bool) error {
 	})
 }
 
+// Missed notes that a recording was looked for in the storage, and not all of it
+// was there.
+func (s *Store) Missed(ctx context.Context, name id.Session) error {
+	return s.alone(ctx, func(t *tx) error {
+		const update = `UPDATE recordings SET looked = $1 WHERE session = $2`
+		_, err := t.exec(update, t.now, name)
+		return err
+	})
+}
+
+// Times that a recording gets beyond its own.
+const (
+	// awaited is for one that its proxy has not sealed, or not brought all of: it
+	// would come back after its deletion.
+	awaited = 30 * 24 * time.Hour
+	// again is for one that the storage would not delete.
+	again = 24 * time.Hour
+)
+
 // Over lists recordings whose time is over and that may be deleted, those first
 // whose deletion has begun.
 func (s *Store) Over(ctx context.Context, limit int) ([]id.Session, error) {
 	const query = `SELECT recordings.session FROM recordings
 		JOIN sessions ON sessions.id = recordings.session LEFT JOIN holds ON holds.session = recordings.session
-		WHERE deleted = 0 AND retain > 0 AND (deleting > 0 OR retain <= $1 AND holds.session IS NULL AND sessions.ended > 0)
-		ORDER BY CASE WHEN deleting > 0 THEN 0 ELSE 1 END, retain LIMIT $2`
-	return all(ctx, s, func(r scanner) (x id.Session, err error) { return x, r.Scan(&x) }, query, s.now(), limit)
+		WHERE deleted = 0 AND retain > 0 AND (deleting > 0 OR retain <= $1 AND holds.session IS NULL AND sessions.ended > 0
+			AND (stored > 0 OR lost > 0 OR retain <= $2))
+		ORDER BY CASE WHEN deleting > 0 THEN 0 ELSE 1 END, retain LIMIT $3`
+	now := s.now()
+	return all(ctx, s, func(r scanner) (x id.Session, err error) { return x, r.Scan(&x) }, query,
+		now, now-int64(awaited/time.Second), limit)
 }
 
 // BeginDelete makes up the database's mind: from now on the recording cannot be
@@ -114,11 +137,12 @@ func (s *Store) BeginDelete(ctx context.Context, name id.Session) error {
 	})
 }
 
-// CancelDelete is for a storage that would not delete.
+// CancelDelete is for a storage that would not delete. The recording is kept for
+// another day.
 func (s *Store) CancelDelete(ctx context.Context, name id.Session) error {
 	return s.alone(ctx, func(t *tx) error {
-		const update = `UPDATE recordings SET deleting = 0 WHERE session = $1 AND deleted = 0`
-		_, err := t.exec(update, name)
+		const update = `UPDATE recordings SET deleting = 0, retain = $1 WHERE session = $2 AND deleted = 0 AND deleting > 0`
+		_, err := t.exec(update, t.now+int64(again/time.Second), name)
 		return err
 	})
 }
