@@ -188,6 +188,18 @@ func (r *Recording) WrappedKey() []byte { return r.header.Wrapped }
 // in clear or locked.
 func (r *Recording) ContentKey() (k ContentKey, ok bool) { return r.key, r.key != (ContentKey{}) }
 
+// Unveil returns what was typed in f, a KindVeiled, revealed or not. ok is false
+// in a recording in clear, whose veil is lifted by nobody. It shows passwords:
+// whoever calls it has asked whether that is wanted.
+func (r *Recording) Unveil(f Frame) (text []byte, ok bool) {
+	if f.Kind != KindVeiled || r.key == (ContentKey{}) {
+		return nil, false
+	}
+	text = append(text, f.Payload...)
+	r.key.Veil().Apply(f.Number, text)
+	return text, true
+}
+
 // Seal returns the seal; nil where there is none yet. An error says that there
 // is one which is not this recording's. Neither says whose signature it has: see
 // CheckSeal and Verify.
@@ -432,7 +444,10 @@ func (r *Recording) SeekScreen(at time.Duration) error {
 
 // SkipFinished moves to the first frame that only the tails have; where nothing
 // is finished, that is frame 0.
-func (r *Recording) SkipFinished() { r.rewind(len(r.index.places)) }
+func (r *Recording) SkipFinished() {
+	r.rewind(len(r.index.places))
+	r.order.ended = r.seal != nil // the seal's end is no tail's
+}
 
 // seekFrame moves to frame number, of which it is known that it is not before at.
 func (r *Recording) seekFrame(number uint64, at time.Duration) error {
