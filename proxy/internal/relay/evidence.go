@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/recording"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/recorder"
+	"github.com/sallyport-ssh/sallyport/proxy/internal/veil"
 )
 
 // stallLimit is how long one frame may take. A session whose disk hangs stands
@@ -73,17 +74,26 @@ type keeper struct {
 	finish func() error
 }
 
-func (e *evidence) keeper(kind recording.Kind, n uint32, terminal bool) keeper {
-	if terminal {
-		return keeper{
-			e:      e,
-			append: func(b []byte) error { return e.recorder.Append(kind, n, b) },
-			finish: func() error { return nil },
-		}
-	}
+func (e *evidence) keeper(kind recording.Kind, n uint32) keeper {
 	s := e.recorder.Stream(kind, n)
 	return keeper{e, s.Append, s.Close}
 }
+
+// terminal records the directions of a channel with a terminal. What is typed
+// stays under the veil until it is echoed, unless the grant wants it in clear.
+func (e *evidence) terminal(n uint32) (in, out, errs keeper) {
+	every := func(kind recording.Kind) keeper {
+		return keeper{e, func(b []byte) error { return e.recorder.Append(kind, n, b) }, nothing}
+	}
+	errs = every(recording.KindStderr)
+	if e.recorder.Limits().Unechoed {
+		return every(recording.KindInput), every(recording.KindOutput), errs
+	}
+	v := veil.New(e.recorder, n)
+	return keeper{e, v.Input, nothing}, keeper{e, v.Output, nothing}, errs
+}
+
+func nothing() error { return nil }
 
 // keep records b, which may then be delivered.
 func (k keeper) keep(b []byte) bool { return k.e.do(func() error { return k.append(b) }) }

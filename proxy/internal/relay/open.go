@@ -194,7 +194,7 @@ func (l *Link) bridge(n uint32, kind policy.Channel, client, node leg) {
 
 // carry moves one direction of a channel without a terminal to its end.
 func (l *Link) carry(n uint32, kind recording.Kind, src, dst leg) {
-	k := l.evidence.keeper(kind, n, false)
+	k := l.evidence.keeper(kind, n)
 	f := flow{src: src, dst: dst, keep: k.keep, rest: restInput}
 	side := recording.Node
 	if kind == recording.KindInput {

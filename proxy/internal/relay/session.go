@@ -138,9 +138,7 @@ func (s *session) fromClient(all *sync.WaitGroup) {
 // is lost.
 func (s *session) start(all *sync.WaitGroup) {
 	s.started = true
-	in := s.l.evidence.keeper(recording.KindInput, s.n, s.terminal)
-	out := s.l.evidence.keeper(recording.KindOutput, s.n, s.terminal)
-	errs := s.l.evidence.keeper(recording.KindStderr, s.n, s.terminal)
+	in, out, errs := s.keepers()
 	input := &flow{src: s.down, dst: s.up, keep: in.keep, rest: restInput}
 	stdout := &flow{src: s.up, dst: s.down, keep: out.keep, rest: restOutput}
 	stderr := &flow{src: s.up.Stderr(), dst: stderrWriter{s}, keep: errs.keep, rest: restInput}
@@ -168,6 +166,15 @@ func (s *session) start(all *sync.WaitGroup) {
 			s.endOutput()
 		}
 	})
+}
+
+// keepers record the three flows.
+func (s *session) keepers() (in, out, errs keeper) {
+	e := s.l.evidence
+	if s.terminal {
+		return e.terminal(s.n)
+	}
+	return e.keeper(recording.KindInput, s.n), e.keeper(recording.KindOutput, s.n), e.keeper(recording.KindStderr, s.n)
 }
 
 // fromNode serves the node's requests until it closes the channel, and then ends
