@@ -133,11 +133,14 @@ func (r *Recorder) rotate(full string) (closed bool, err error) {
 	}
 	h := r.header.ForTail(r.writer.Next(), r.writer.Tag())
 	if _, err = f.WriteAt(h.Append(nil), 0); err == nil {
-		if err = os.Rename(r.path(recording.SuffixTail), full); err == nil {
-			if err = os.Rename(path, r.path(recording.SuffixTail)); err != nil {
-				// Frames would go to a file that no reader looks for.
-				err = r.fail(fmt.Errorf("begin another tail: %w", err))
-			}
+		err = os.Rename(r.path(recording.SuffixTail), full)
+		if err == nil {
+			err = os.Rename(path, r.path(recording.SuffixTail))
+		}
+		if err != nil {
+			// Who knows under which name the next frame would stand: a call that
+			// failed may have been carried out.
+			err = r.fail(fmt.Errorf("begin another tail: %w", err))
 		}
 	}
 	if err != nil {

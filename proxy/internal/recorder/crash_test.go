@@ -21,11 +21,14 @@ const childRole = "SALLYPORT_RECORDER_CHILD"
 
 func TestMain(m *testing.M) {
 	remove := shareKeys()
-	switch os.Getenv(childRole) {
+	switch role := os.Getenv(childRole); role {
 	case "frames":
 		recordFrames(os.Args[len(os.Args)-1])
 	case "bulk":
 		recordBulk(os.Args[len(os.Args)-1])
+	case "once", "recover":
+		beTraced(role, os.Args[len(os.Args)-1])
+		os.Exit(0)
 	}
 	status := m.Run()
 	remove()

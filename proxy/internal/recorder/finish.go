@@ -238,7 +238,7 @@ func (d *Dir) sync() error {
 // clear removes a session's tails, and its files with further suffixes.
 func (d *Dir) clear(session id.Session, further ...string) error {
 	var errs []error
-	for _, suffix := range append(further, recording.SuffixFull, recording.SuffixTail) {
+	for _, suffix := range append(further, suffixNext, recording.SuffixFull, recording.SuffixTail) {
 		err := os.Remove(filepath.Join(d.config.Path, string(session)+suffix))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
