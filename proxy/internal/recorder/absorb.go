@@ -160,6 +160,9 @@ func (a *absorption) frames(r *recording.Recording) error {
 		}
 		last = recording.Frame{Number: f.Number, At: f.At, Kind: f.Kind}
 	}
+	if a.screens != nil {
+		a.screens.Rest()
+	}
 	a.torn(r)
 	if a.end != nil && last.Kind != recording.KindEnd {
 		payload, err := json.Marshal(a.end)
@@ -180,7 +183,9 @@ func (a *absorption) frames(r *recording.Recording) error {
 // add packs a frame, and tells it to whom the terminals are of interest.
 func (a *absorption) add(f recording.Frame) error {
 	if a.screens != nil && a.pk.Empty() {
-		a.pk.SetScreens(a.screens.Now())
+		if list, ok := a.screens.Now(); ok {
+			a.pk.SetScreens(list)
+		}
 	}
 	full := a.pk.Add(f)
 	if a.screens != nil {

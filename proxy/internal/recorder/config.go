@@ -66,8 +66,11 @@ func (c *Config) complete() {
 type Screens interface {
 	// Frame tells of a frame, whose payload is valid until it returns.
 	Frame(recording.Frame)
-	// Now is what the terminals show that are open after the last frame.
-	Now() []recording.Screen
+	// Now is what the terminals show that are open after the last frame; ok is
+	// false where that is not known (any more).
+	Now() (list []recording.Screen, ok bool)
+	// Rest says that the next frame will be a while in coming.
+	Rest()
 }
 
 // Limits are what is kept of a session, in bytes.
