@@ -43,6 +43,7 @@ func FuzzHeader(f *testing.F) {
 		f.Add(form.header.ForTail(9, Tag{1}).Append(nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		b = bytes.Clone(b)
 		if len(b) >= HeaderSize+4 { // a fuzzer makes no checksums
 			end := len(reseal(b)) - 4
 			binary.BigEndian.PutUint32(b[end:], Checksum(b[:end]))
@@ -136,6 +137,7 @@ func FuzzTail(f *testing.F) {
 	f.Add(tailOf(plain, sample(), 1, len(sample()))[head.Size():])
 	f.Add(tailOf(secret, sample(), 1, 9)[secret.header.Size():])
 	f.Fuzz(func(t *testing.T, b []byte) {
+		b = bytes.Clone(b)
 		for i := 0; i+RecordHeaderSize <= len(b); {
 			size := min(int(binary.BigEndian.Uint32(b[i+8:])), len(b)-i-RecordHeaderSize)
 			binary.BigEndian.PutUint32(b[i+12:], head.Digest().mark())

@@ -17,6 +17,7 @@ type Summary struct {
 	Channels []Channel // in order of their numbers
 	Requests Events    // global ones, with their answers
 	Notices  []string  // what the proxy said to the person
+	Counts   Counts    // commands that were run or typed, files that were carried
 	Frames   uint64
 	Lasted   time.Duration // until the last frame
 	End      *End          // nil: the session lives, or nobody has finished its recording yet
@@ -58,8 +59,18 @@ type Channel struct {
 	// the node told.
 	ExitStatus *uint32
 	ExitSignal string
+	// Lines were typed: how often Enter was pressed at a terminal.
+	Lines int64
+	// Silences are what was typed at a terminal without echo, in order.
+	Silences []Silence
+	// Operations counts those of SFTP, Files the files that one carried whole or in
+	// part.
+	Operations, Files int64
+	// Transfer is what a channel without a terminal was for; nil: nobody told.
+	Transfer *Transfer
 
 	closes int
+	typing typing
 }
 
 // Flow is one direction of a channel.
@@ -79,16 +90,32 @@ func Summarize(frames Frames) (*Summary, error) {
 	s := summarizer{channels: map[uint32]int{}}
 	for {
 		f, err := frames.Next()
-		if err == io.EOF {
-			return &s.Summary, nil
-		}
 		if err == nil {
 			err = s.frame(f)
 		}
+		if err == io.EOF {
+			return s.done(), nil
+		}
 		if err != nil {
-			return &s.Summary, err
+			return s.done(), err
 		}
 	}
+}
+
+// done settles what can only be told at the end.
+func (s *summarizer) done() *Summary {
+	for i := range s.Channels {
+		c := &s.Channels[i]
+		c.Silences = c.typing.silences()
+		s.Counts.Commands += c.Lines
+		s.Counts.Files += c.Files
+		for _, q := range c.Requests.List {
+			if q.Request.Type == "exec" {
+				s.Counts.Commands++
+			}
+		}
+	}
+	return &s.Summary
 }
 
 type summarizer struct {
@@ -187,6 +214,29 @@ func (c *Channel) frame(f Frame) error {
 		flow.Kept += int64(len(f.Payload))
 		flow.Bytes = max(flow.Bytes, flow.Kept)
 		flow.AtMost = max(flow.AtMost, flow.Kept)
+		c.typed(f)
+	case KindReveal:
+		runs, err := ParseReveal(f)
+		if err != nil {
+			return err
+		}
+		c.Lines += int64(c.typing.reveal(runs))
+	case KindFile:
+		var o FileOp
+		if err := f.Decode(&o); err != nil {
+			return err
+		}
+		if c.Operations++; o.Carried() {
+			c.Files++
+		}
+	case KindTransfer:
+		c.Transfer = &Transfer{}
+		if err := f.Decode(c.Transfer); err != nil {
+			return err
+		}
+		if c.Transfer.Tool != "sftp" { // whose files were told one by one
+			c.Files += int64(c.Transfer.Files)
+		}
 	case KindBulk:
 		var b Bulk
 		if err := f.Decode(&b); err != nil {
@@ -201,6 +251,17 @@ func (c *Channel) frame(f Frame) error {
 		}
 	}
 	return nil
+}
+
+// typed takes in what was typed at a terminal.
+func (c *Channel) typed(f Frame) {
+	switch {
+	case !c.Terminal:
+	case f.Kind == KindInput:
+		c.Lines += int64(c.typing.clear(f.Payload))
+	case f.Kind == KindVeiled:
+		c.typing.veil(f)
+	}
 }
 
 // Flow is the direction whose content is of kind k; nil where k is no content.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestASummaryTellsWhatASessionWasAbout(t *testing.T) {
@@ -27,6 +28,16 @@ func TestASummaryTellsWhatASessionWasAbout(t *testing.T) {
 		t.Fatalf("%d channels", len(s.Channels))
 	}
 	shell, exec := s.Channels[0], s.Channels[1]
+	// "é" was echoed, "secret" and its Enter were not.
+	if shell.Lines != 0 || len(shell.Silences) != 1 || shell.Silences[0].Bytes != 7 || shell.Silences[0].At != sample()[14].At {
+		t.Errorf("typed: %d lines, %+v", shell.Lines, shell.Silences)
+	}
+	if exec.Transfer == nil || exec.Transfer.Tool != "exec" || exec.Operations != 1 || exec.Files != 1 {
+		t.Errorf("carried: %+v, %d, %d", exec.Transfer, exec.Operations, exec.Files)
+	}
+	if s.Counts != (Counts{Commands: 1, Files: 1}) {
+		t.Errorf("%+v", s.Counts)
+	}
 	if shell.What() != "shell" || !shell.Terminal || shell.Columns != 120 || shell.Rows != 36 || shell.Term != "xterm-256color" || shell.Input.Bytes != 9 || shell.Closed != 0 {
 		t.Errorf("shell: %+v", shell)
 	}
@@ -35,6 +46,65 @@ func TestASummaryTellsWhatASessionWasAbout(t *testing.T) {
 	}
 	if f := exec.Output; f.Kept != 640 || f.Bytes != 5000 || f.AtMost != 5000 || !bytes.Equal(f.SHA256, bytes.Repeat([]byte{7}, 32)) {
 		t.Errorf("output of exec: %+v", f)
+	}
+}
+
+// TestTypedLinesAreCountedAndTheirSilencesKept as a proxy writes them: text under
+// the veil, Enter in clear, and what was echoed revealed later.
+func TestTypedLinesAreCountedAndTheirSilencesKept(t *testing.T) {
+	var frames []Frame
+	add := func(kind Kind, payload string) uint64 {
+		n := uint64(len(frames))
+		frames = append(frames, Frame{Number: n, At: time.Duration(n) * time.Second, Channel: 1, Kind: kind, Payload: []byte(payload)})
+		return n
+	}
+	reveal := func(runs ...Run) { add(KindReveal, string(AppendReveal(nil, runs))) }
+	b, _ := json.Marshal(Request{From: Client, Type: "pty-req", Data: wireData("xterm", 80, 24, 0, 0, "")})
+	add(KindOpen, "{}")
+	add(KindRequest, string(b))
+	sudo := add(KindVeiled, "sudo -i")
+	reveal(Run{Frame: sudo, Bytes: []byte("sudo -i")})
+	add(KindInput, "\r")
+	silent := add(KindVeiled, "hunter2")
+	add(KindInput, "\r")
+	half := add(KindVeiled, "exit")
+	reveal(Run{Frame: half, Bytes: []byte("ex")})
+	add(KindInput, "\x7f")
+	add(KindVeiled, "!")
+	add(KindInput, "\r")
+	pasted := add(KindVeiled, "a\rb\rc")
+	reveal(Run{Frame: pasted, Offset: 1, Bytes: []byte("\r")}, Run{Frame: pasted, Offset: 3, Bytes: []byte("\r")})
+	reveal(Run{Frame: pasted, Bytes: []byte("a")}, Run{Frame: pasted, Offset: 2, Bytes: []byte("b")}, Run{Frame: pasted, Offset: 4, Bytes: []byte("c")})
+	reveal(Run{Frame: 4, Bytes: []byte("x")}) // of a frame that is not veiled: nobody's
+	s, err := Summarize((*list)(&frames))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.Channels[0]
+	want := []Silence{{time.Duration(silent) * time.Second, 7}, {time.Duration(half+3) * time.Second, 3}}
+	if c.Lines != 5 || !slices.Equal(c.Silences, want) || s.Counts.Commands != 5 {
+		t.Errorf("%d lines, %v, want %v", c.Lines, c.Silences, want)
+	}
+}
+
+func TestOperationsAsPeopleReadThem(t *testing.T) {
+	status := uint32(1)
+	for _, test := range []struct {
+		what fmt.Stringer
+		want string
+	}{
+		{FileOp{Op: "write", Path: []byte("/srv/x"), Write: 4, SHA256: []byte{0xab}}, "write /srv/x, wrote 4 bytes, SHA-256 ab"},
+		{FileOp{Op: "read", Path: []byte("/srv/\x1b[2J"), Read: 1, Open: true}, `read "/srv/\x1b[2J", read 1 byte, never closed`},
+		{FileOp{Op: "rename", Path: []byte("a"), Target: []byte("b")}, "rename a to b"},
+		{FileOp{Op: "remove", Path: []byte("/etc/shadow"), Code: 3, Text: []byte("Permission denied")}, "remove /etc/shadow, refused: Permission denied (3)"},
+		{FileOp{Op: "\xff"}, `"\xff" ""`},
+		{Transfer{Tool: "scp", Direction: "up", Paths: [][]byte{[]byte("/srv")}, Input: 9, Output: 1, Files: 2, Exit: &status}, "scp up /srv: 9 bytes from the client, 1 byte from the node, files: 2, exit status 1"},
+		{Transfer{Tool: "forward", To: "db:5432"}, "forward to db:5432: 0 bytes from the client, 0 bytes from the node"},
+		{Silence{Bytes: 7}, "7 bytes typed without echo"},
+	} {
+		if got := test.what.String(); got != test.want {
+			t.Errorf("%s, want %s", got, test.want)
+		}
 	}
 }
 

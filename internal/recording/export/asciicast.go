@@ -22,8 +22,8 @@ const (
 // Options of an export.
 type Options struct {
 	Version Version
-	// Input includes what the person typed, also what did not echo, such as
-	// passwords.
+	// Input includes what the person typed and the node echoed, and what other
+	// programs sent. What was typed at a terminal without echo is never included.
 	Input bool
 }
 
@@ -55,7 +55,7 @@ func Asciicast(w io.Writer, frames recording.Frames, s *recording.Summary, c *re
 	if err := a.header(s, c); err != nil {
 		return err
 	}
-	for e, err := range Events(frames, c.Number) {
+	for e, err := range withSilences(frames, c) {
 		if err != nil {
 			// What stands before the damage is worth having.
 			return join(a.w.Flush(), err)

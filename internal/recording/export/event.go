@@ -35,12 +35,14 @@ type Event struct {
 	Code    Code
 	Data    []byte // valid until the next event
 	Stderr  bool   // of an Output: it came apart, as stderr
+	Told    bool   // of a Marker: no screen showed it, and a transcript tells it
 	Columns int
 	Rows    int
 }
 
 // Events yields the events of one channel; what the proxy said for the whole
-// connection is among them. An error ends them.
+// connection is among them. Typed text comes when it was echoed; what was not is
+// no event. An error ends them.
 func Events(frames recording.Frames, channel uint32) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		terminal := false
@@ -68,6 +70,27 @@ func Events(frames recording.Frames, channel uint32) iter.Seq2[Event, error] {
 	}
 }
 
+// withSilences is Events of c, and what was typed there without echo at its time.
+func withSilences(frames recording.Frames, c *recording.Channel) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		left := c.Silences
+		until := func(at time.Duration) bool {
+			for ; len(left) > 0 && left[0].At < at; left = left[1:] {
+				if !yield(Event{At: left[0].At, Code: Marker, Data: []byte(left[0].String()), Told: true}, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		for e, err := range Events(frames, c.Number) {
+			if err == nil && !until(e.At) || !yield(e, err) {
+				return
+			}
+		}
+		until(1<<63 - 1)
+	}
+}
+
 // event makes an event of f; ok is false where there is none to see.
 func event(f recording.Frame, terminal *bool) (e Event, ok bool, err error) {
 	e = Event{At: f.At, Data: f.Payload}
@@ -81,10 +104,25 @@ func event(f recording.Frame, terminal *bool) (e Event, ok bool, err error) {
 	case recording.KindInput:
 		e.Code = Input
 		return e, true, nil
+	case recording.KindReveal:
+		runs, err := recording.ParseReveal(f)
+		e.Code, e.Data = Input, nil
+		for _, r := range runs {
+			e.Data = append(e.Data, r.Bytes...)
+		}
+		return e, err == nil, err
 	case recording.KindNotice:
 		e.Code = Output
 		e.Data = returns(f.Payload)
 		return e, true, nil
+	case recording.KindFile:
+		var o recording.FileOp
+		err := f.Decode(&o)
+		return Event{At: f.At, Code: Marker, Data: []byte(o.String()), Told: true}, err == nil, err
+	case recording.KindTransfer:
+		var t recording.Transfer
+		err := f.Decode(&t)
+		return Event{At: f.At, Code: Marker, Data: []byte(t.String()), Told: true}, err == nil, err
 	case recording.KindRequest:
 		var r recording.Request
 		if err := f.Decode(&r); err != nil {

@@ -60,6 +60,35 @@ func TestATranscriptTellsTimeAndStatus(t *testing.T) {
 	}
 }
 
+// TestATranscriptTellsWhatNoScreenShowed behind the line in which it happened.
+func TestATranscriptTellsWhatNoScreenShowed(t *testing.T) {
+	s := newScript().terminal(80, 24).wait(time.Second).out("Password: ").frame(recording.KindVeiled, 1, []byte("hunter2"))
+	s.frame(recording.KindInput, 1, []byte("\r")).wait(time.Second).out("\r\n$ ").frame(recording.KindVeiled, 1, []byte("ls"))
+	n := uint64(len(s.frames) - 1)
+	s.out("ls").frame(recording.KindReveal, 1, recording.AppendReveal(nil, []recording.Run{{Frame: n, Bytes: []byte("ls")}}))
+	s.frame(recording.KindInput, 1, []byte("\r")).out("\r\n").wait(time.Second)
+	s.event(recording.KindFile, 1, recording.FileOp{Op: "write", Path: []byte("/srv/\x1bx"), Write: 4})
+	s.event(recording.KindTransfer, 1, recording.Transfer{Tool: "sftp", Files: 1})
+	sum, c := s.about(t)
+	var out bytes.Buffer
+	if err := Transcript(&out, &list{s.frames}, sum, c, Times{Zone: time.UTC}); err != nil {
+		t.Fatal(err)
+	}
+	want := "Password:\n[7 bytes typed without echo]\n$ ls\n[write \"/srv/\\x1bx\", wrote 4 bytes]\n[sftp: 0 bytes from the client, 0 bytes from the node, files: 1]\n"
+	if !strings.HasSuffix(out.String(), want) {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+	got := cast(t, s, Options{Version: V2, Input: true})
+	for _, want := range []string{`[1.000000, "m", "7 bytes typed without echo"]`, `[2.000000, "i", "ls"]`, `"m", "write \"/srv/\\x1bx\", wrote 4 bytes"]`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "hunter2") {
+		t.Error("the password is in it")
+	}
+}
+
 // FuzzExports: whatever a node prints, an export is text in valid UTF-8, and a
 // transcript holds nothing that commands a terminal.
 func FuzzExports(f *testing.F) {
