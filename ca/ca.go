@@ -53,6 +53,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
 	"github.com/sallyport-ssh/sallyport/ca/internal/idtoken"
 	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
+	"github.com/sallyport-ssh/sallyport/ca/internal/keep"
 	"github.com/sallyport-ssh/sallyport/ca/internal/keyfile"
 	"github.com/sallyport-ssh/sallyport/ca/internal/outlet"
 	"github.com/sallyport-ssh/sallyport/ca/internal/parts"
@@ -75,6 +76,8 @@ type CA struct {
 	tokens    *idtoken.Verifier
 	doors     []*server
 	outlets   []*outlet.Outlet
+
+	recordings *keep.Keep
 }
 
 // Open starts the signer, opens the database and takes the doors' addresses. The
@@ -103,6 +106,9 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *CA, err error) {
 		return nil, err
 	}
 	if err := ca.openOutlets(); err != nil {
+		return nil, err
+	}
+	if err := ca.openRecordings(); err != nil {
 		return nil, err
 	}
 	return ca, ca.openDoors(doorKey)
@@ -165,7 +171,7 @@ func (ca *CA) openDoors(doorKey wire.Identity) error {
 		AuditLog: ca.audit, AnyoneReads: c.Audit.Entries == "anyone",
 		LoginLifetime: c.Certificates.Login.Std(), RenewWithin: c.Certificates.Renew.Std(),
 		SourceAddress: c.Certificates.SourceAddress,
-		Recordings:    c.Recordings, PolicyDir: c.PolicyDir, Executable: executable,
+		Keep:          ca.recordings, PolicyDir: c.PolicyDir, Executable: executable,
 		Now: time.Now, Log: ca.log.With("door", "people"),
 	})
 	if err != nil {
@@ -173,7 +179,7 @@ func (ca *CA) openDoors(doorKey wire.Identity) error {
 	}
 	forParts, err := parts.New(parts.Config{
 		Store: ca.store, Directory: ca.directory, Issuer: issuer, Holders: holders,
-		Trust: trust(keys), SessionCA: keys.SessionCA, HostLifetime: c.Certificates.Host.Std(),
+		Trust: trust(keys), SessionCA: keys.SessionCA, HostCA: keys.HostCA, Order: ca.recordings.Order, HostLifetime: c.Certificates.Host.Std(),
 		Now: time.Now, Log: ca.log.With("door", "parts"),
 	})
 	if err != nil {
@@ -253,6 +259,7 @@ func (ca *CA) Serve(ctx context.Context) error {
 	background.Go(func() { ca.tokens.Run(ctx) })
 	background.Go(func() { ca.audit.Run(ctx) })
 	background.Go(func() { outlet.RunAll(ctx, ca.outlets) })
+	background.Go(func() { ca.recordings.Run(ctx) })
 	if ca.config.PolicyDir != "" {
 		background.Go(func() { ca.watchPolicy(ctx) })
 	}

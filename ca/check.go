@@ -17,6 +17,8 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/config"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
+	"github.com/sallyport-ssh/sallyport/internal/recording"
+	"github.com/sallyport-ssh/sallyport/internal/storage"
 )
 
 // complete fills what defaults to something else that was said.
@@ -70,6 +72,35 @@ func (c *Config) Check() error {
 		names[o.Name] = true
 	}
 	return c.checkWorkloads()
+}
+
+// Check opens nothing but the URL.
+func (s *Storage) Check() error {
+	if s.URL == "" || storage.HasSecret(s.URL) {
+		return nil // checkSecrets refuses the latter
+	}
+	if _, err := storage.Open(s.URL, time.Now); err != nil {
+		return config.At("url", "%v", fault.Of(err).Text)
+	}
+	return nil
+}
+
+func (r *Recording) Check() error {
+	if _, err := recording.ParseRecipients(r.Recipients); err != nil {
+		return config.At("recipients", "%v", err)
+	}
+	if r.KeyFile != "" && !filepath.IsAbs(r.KeyFile) {
+		return config.At("key_file", "%q is no absolute path", r.KeyFile)
+	}
+	return nil
+}
+
+// storageURL is where recordings are kept.
+func (c *Config) storageURL() string {
+	if c.Storage.URL == "" {
+		return (&url.URL{Scheme: "file", Path: c.Recordings}).String()
+	}
+	return c.Storage.URL
 }
 
 // isPattern: the names are written into people's ssh_config and known_hosts,
@@ -209,6 +240,10 @@ func checkDatabase(s string) error {
 // checkSecrets keeps passwords out of the file, and so out of what `check`
 // prints. It stands apart from Check because an error there shows the line.
 func (c *Config) checkSecrets() error {
+	if storage.HasSecret(c.Storage.URL) {
+		return fault.New(fault.Invalid, fault.ConfigInvalid, "storage: a name or secret stands in the URL").
+			Then("put it into an AWS credentials file and add ?credentials=/path")
+	}
 	u, err := url.Parse(c.Database)
 	if err != nil {
 		return nil // Check has said so

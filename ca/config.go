@@ -38,6 +38,11 @@ type Config struct {
 	// Recordings is the directory in which proxies on this machine record.
 	// Default: recordings under Data.
 	Recordings string `yaml:"recordings"`
+	// Storage is where proxies bring their recordings.
+	Storage Storage `yaml:"storage"`
+	// Recording is what holds for the recordings of all sessions. Roles may ask for
+	// more.
+	Recording Recording `yaml:"recording"`
 
 	// OIDC is who signs people in.
 	OIDC OIDC `yaml:"oidc"`
@@ -62,6 +67,29 @@ type Config struct {
 	Outlets []outlet.Config `yaml:"outlets"`
 	// Log is how this part logs.
 	Log config.Log `yaml:"log"`
+}
+
+// Storage is where recordings are kept.
+type Storage struct {
+	// URL is file:///absolute/path, or s3://bucket/prefix with what follows a "?":
+	// endpoint=https://..., region=..., credentials=/path of an AWS credentials file
+	// (default: the AWS chain), profile=..., lock=compliance or governance. The same
+	// as the proxies'. Default: the directory of recordings.
+	URL string `yaml:"url"`
+}
+
+// Recording is how sessions are recorded.
+type Recording struct {
+	// Recipients are age recipients, age1... or age1pq1...: the auditors who can
+	// read recordings. Without any, and without key_file, recordings are in clear.
+	Recipients []string `yaml:"recipients"`
+	// Retain is how long recordings are kept, from the session's start, 400d; then
+	// they are deleted, but for those under legal hold. 0 is for ever.
+	Retain config.Duration `yaml:"retain"`
+	// KeyFile holds an age identity of the CA's own, as age-keygen writes it. With it
+	// the CA can open recordings: for replay in the console, and for search. Every
+	// recording is then encrypted to it, too, and the audit log says so.
+	KeyFile string `yaml:"key_file"`
 }
 
 // TLS are PEM files; a changed file is taken up within a minute.

@@ -29,12 +29,12 @@ import (
 // A secret has no place in the URL: it stands in configuration, argv and logs.
 // Open does not connect; Check does. What is wrong is of reason config_invalid.
 func Open(raw string, now func() time.Time) (Store, error) {
+	if HasSecret(raw) {
+		return nil, invalid("the storage's URL has a name or secret in it; name a file with ?credentials=/path")
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, invalid("the storage is not a URL such as s3://bucket/prefix or file:///srv/recordings")
-	}
-	if u.User != nil || strings.Contains(raw, "@") && u.Host == "" {
-		return nil, invalid("the storage's URL has a name or secret in it; name a file with ?credentials=/path")
 	}
 	if u.Fragment != "" || u.Opaque != "" {
 		return nil, invalid("the storage is not a URL such as s3://bucket/prefix or file:///srv/recordings")
@@ -53,6 +53,13 @@ func Open(raw string, now func() time.Time) (Store, error) {
 		return newS3(place, now)
 	}
 	return nil, invalid("the storage %q is neither file:// nor s3://", u.Scheme)
+}
+
+// HasSecret says whether a name or a secret may stand in a storage's URL; nobody
+// should then show it.
+func HasSecret(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && u.User != nil || err != nil && strings.Contains(raw, "@")
 }
 
 func invalid(format string, args ...any) *fault.Error {

@@ -26,6 +26,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
 	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/internal/policy"
 	"github.com/sallyport-ssh/sallyport/internal/store"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
@@ -39,6 +40,10 @@ type Config struct {
 
 	Trust     wire.Trust
 	SessionCA []ssh.PublicKey // for the KRL
+	HostCA    []ssh.PublicKey // by which the seals of recordings are known
+
+	// Order is how a session is recorded that is granted now.
+	Order func(policy.Grant) wire.RecordingOrder
 
 	HostLifetime time.Duration // of host certificates
 
@@ -96,6 +101,7 @@ func (p *parts) routes() []door.Route[Caller] {
 
 		{Method: "POST", Path: wire.PathProxyOpen, Who: door.Proxy, Limit: small, Handle: door.Takes(p.open)},
 		{Method: "POST", Path: wire.PathProxyEnd, Who: door.Proxy, Limit: small, Handle: door.Takes(p.end)},
+		{Method: "POST", Path: wire.PathProxyStarted, Who: door.Proxy, Limit: small, Handle: door.Takes(p.started)},
 		{Method: "POST", Path: wire.PathProxyHost, Who: door.Proxy, Limit: small, Quiet: true, Handle: door.Takes(p.proxyHost)},
 		{Method: "POST", Path: wire.PathProxyNodes, Who: door.Proxy, Limit: small, Handle: door.Takes(p.menu)},
 		{Method: "GET", Path: wire.PathProxyState, Who: door.Proxy, Quiet: true, Handle: p.proxyState},

@@ -35,7 +35,8 @@ func newWorld(t *testing.T) *world {
 	}
 	p := &parts{Config: Config{
 		Store: ca.Store, Directory: ca.Directory, Issuer: ca.Issuer, Holders: ca.Holders,
-		Trust: wire.Trust{Version: 1}, SessionCA: ca.Public(cert.SessionProfile), HostLifetime: 7 * 24 * time.Hour,
+		Trust: wire.Trust{Version: 1}, SessionCA: ca.Public(cert.SessionProfile), HostCA: ca.Public(cert.HostProfile),
+		Order: ca.Keep(t.TempDir()).Order, HostLifetime: 7 * 24 * time.Hour,
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}}
 	if p.krl, err = revoked(p.SessionCA); err != nil {

@@ -57,13 +57,15 @@ func (p *parts) open(c *call, in wire.OpenRequest) (wire.OpenResponse, error) {
 		Client: from.String(), Way: in.Way, Role: grant.Names()[0], Revision: view.Revision.Revision,
 		LoginSerial: h.Login.Serial, Started: p.Now().Unix(),
 	}
-	session, blob, err := p.certifySession(c.Context(), session, grant, c.Caller.Proxy, key)
+	order := p.Order(grant)
+	session, blob, err := p.certifySession(c.Context(), session, grant, order, c.Caller.Proxy, key)
 	if err != nil {
 		return wire.OpenResponse{}, err
 	}
 	return wire.OpenResponse{
 		Session: session.ID, Identity: session.Identity, Certificate: blob, Grant: grant,
-		Target: wire.Target{Node: node.ID, Name: node.Name, Addr: node.Addr, HostKeys: node.HostKeys},
+		Target:    wire.Target{Node: node.ID, Name: node.Name, Addr: node.Addr, HostKeys: node.HostKeys},
+		Recording: order,
 	}, nil
 }
 
@@ -91,7 +93,7 @@ func denied(d policy.Decision) error {
 
 // certifySession issues the session certificate. It may be used from the proxy's
 // own address alone, and carries what the grant allows and nothing else.
-func (p *parts) certifySession(ctx context.Context, s wire.Session, g policy.Grant, x *store.Proxy, key ssh.PublicKey) (wire.Session, []byte, error) {
+func (p *parts) certifySession(ctx context.Context, s wire.Session, g policy.Grant, order wire.RecordingOrder, x *store.Proxy, key ssh.PublicKey) (wire.Session, []byte, error) {
 	var egress []netip.Prefix
 	for _, text := range x.Egress {
 		prefix, err := parsePrefix(text)
@@ -113,7 +115,7 @@ func (p *parts) certifySession(ctx context.Context, s wire.Session, g policy.Gra
 		s.ID = id.NewSession()
 		request.Session = s.ID
 		issued, err := p.Issuer.Issue(ctx, func(ctx context.Context, intents []store.Intent) ([]id.Serial, error) {
-			serial, err := p.Store.OpenSession(ctx, store.Opening{Session: s, Roles: g.Names(), Intent: intents[0]})
+			serial, err := p.Store.OpenSession(ctx, store.Opening{Session: s, Roles: g.Names(), Recording: order, Intent: intents[0]})
 			return []id.Serial{serial}, err
 		}, request)
 		if fault.ReasonOf(err) == fault.SessionTaken && try < 3 {
@@ -127,7 +129,7 @@ func (p *parts) certifySession(ctx context.Context, s wire.Session, g policy.Gra
 	}
 }
 
-// end closes a session's row. That the node's sshd took the certificate proves
+// end closes a session's row, and takes in the seal of its recording. That the node's sshd took the certificate proves
 // that people get in through a proxy, which strict mode waits for.
 func (p *parts) end(c *call, in wire.EndRequest) (door.Nothing, error) {
 	name, err := id.ParseSession(c.PathValue("id"))
@@ -144,8 +146,15 @@ func (p *parts) end(c *call, in wire.EndRequest) (door.Nothing, error) {
 	if s.Proxy != c.Caller.Proxy.Name {
 		return door.Nothing{}, fault.New(fault.Missing, fault.NotFound, "session %s is not this proxy's", name)
 	}
+	sealed, err := p.seal(c, s, in.Seal)
+	if err != nil {
+		return door.Nothing{}, p.suspect(c, name, err)
+	}
 	now := p.Now().Unix()
-	if err := p.Store.EndSession(c.Context(), name, in, now); err != nil {
+	if err := p.Store.EndRecorded(c.Context(), name, in, sealed, now); err != nil {
+		if fault.ReasonOf(err) == fault.SealRefused {
+			err = p.suspect(c, name, err)
+		}
 		return door.Nothing{}, err
 	}
 	if !in.Accepted {

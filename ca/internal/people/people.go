@@ -26,6 +26,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
 	"github.com/sallyport-ssh/sallyport/ca/internal/idtoken"
 	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
+	"github.com/sallyport-ssh/sallyport/ca/internal/keep"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/store"
@@ -54,9 +55,9 @@ type Config struct {
 	RenewWithin   time.Duration // after the end of the old certificate
 	SourceAddress bool          // bind login certificates to the person's address
 
-	Recordings string // directory
-	PolicyDir  string // where the policy comes from; "" lets admins apply it here
-	Executable string // of this program, for the installer
+	Keep       *keep.Keep // where recordings are
+	PolicyDir  string     // where the policy comes from; "" lets admins apply it here
+	Executable string     // of this program, for the installer
 
 	Now func() time.Time
 	Log *slog.Logger
@@ -128,6 +129,9 @@ func (p *people) routes() []door.Route[Caller] {
 		{Method: "GET", Path: wire.PathSessions, Who: door.Person, Handle: door.Answers(p.sessions)},
 		{Method: "GET", Path: wire.PathSession, Who: door.Person, Handle: door.Answers(p.session)},
 		{Method: "GET", Path: wire.PathRecording, Who: door.Person, Handle: p.recording},
+		{Method: "POST", Path: wire.PathRecordingKey, Who: door.Person, Handle: door.Answers(p.recordingKey)},
+		{Method: "PUT", Path: wire.PathAdminHold, Who: door.Person, Limit: smallBody, Handle: door.Takes(p.hold)},
+		{Method: "DELETE", Path: wire.PathAdminHold, Who: door.Person, Handle: door.Answers(p.release)},
 		{Method: "GET", Path: wire.PathRecordingProof, Who: door.Person, Handle: door.Answers(p.evidence)},
 
 		{Method: "GET", Path: wire.PathAudit, Who: door.Person, Quiet: true, Handle: p.audit},

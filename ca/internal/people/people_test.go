@@ -49,7 +49,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 		Admins: Named{Groups: []string{"platform"}}, Auditors: Named{Identities: []string{"eve@example.com"}},
 		AuditLog:      ca.AuditLog(),
 		LoginLifetime: 8 * time.Hour, RenewWithin: time.Hour,
-		Recordings: t.TempDir(), Executable: executable, Now: time.Now,
+		Keep: ca.Keep(t.TempDir()), Executable: executable, Now: time.Now,
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
 	}
 	for _, f := range change {

@@ -1,14 +1,8 @@
 package people
 
 import (
-	"errors"
-	"io/fs"
-	"net/http"
-
-	"github.com/sallyport-ssh/sallyport/ca/internal/door"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
-	"github.com/sallyport-ssh/sallyport/internal/recording"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
 
@@ -47,24 +41,4 @@ func (p *people) session(c *call) (wire.Session, error) {
 		return wire.Session{}, fault.New(fault.Missing, fault.NotFound, "there is no session %s, or it is not yours", name)
 	}
 	return s, nil
-}
-
-// recording sends what there is of a session's recording now; of one that still
-// runs, too.
-func (p *people) recording(w http.ResponseWriter, c *call) error {
-	s, err := p.session(c)
-	if err != nil {
-		return err
-	}
-	r, err := recording.OpenDir(p.Recordings, s.ID, nil) // as it is: WriteTo needs no key
-	if errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.Missing, fault.NotFound, "the recording of %s is not on this CA", s.ID).
-			Then("it lies where proxy %s records", s.Proxy)
-	}
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	_, err = r.WriteTo(door.Stream(w, "application/vnd.sallyport.recording"))
-	return err
 }

@@ -23,9 +23,11 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/directory"
 	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
 	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
+	"github.com/sallyport-ssh/sallyport/ca/internal/keep"
 	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/id"
+	"github.com/sallyport-ssh/sallyport/internal/storage"
 	"github.com/sallyport-ssh/sallyport/internal/store"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
@@ -64,6 +66,24 @@ func New(t testing.TB) *CA {
 	c.Issuer = issue.New(c, c.Store)
 	c.Holders = holder.New(c.Store, c.Public(cert.LoginProfile), time.Now)
 	return c
+}
+
+// Keep is the CA's hold on recordings, which are in dir, also as a directory in
+// which a proxy records.
+func (c *CA) Keep(dir string, change ...func(*keep.Config)) *keep.Keep {
+	c.t.Helper()
+	config := keep.Config{
+		Store: c.Store, Storage: storage.NewLocal(dir, time.Now), Live: dir, Holder: "test",
+		Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	k, err := keep.New(config)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return k
 }
 
 // LogOrigin is the name of the test's audit log.
