@@ -36,6 +36,9 @@ func Main(ctx context.Context, env cli.Env, args []string) error {
 		return err
 	}
 	c.complete()
+	if err := c.checkSecrets(); err != nil {
+		return err
+	}
 	if err := c.Check(); err != nil {
 		return fault.New(fault.Invalid, fault.ConfigInvalid, "%s: %v", g.Config, err)
 	}
@@ -49,7 +52,7 @@ func Main(ctx context.Context, env cli.Env, args []string) error {
 	case "enroll":
 		return enrolOnly(ctx, env, c)
 	}
-	return check(env, c)
+	return check(ctx, env, c)
 }
 
 func run(ctx context.Context, c Config, log *slog.Logger) error {
@@ -88,10 +91,11 @@ func enrolOnly(ctx context.Context, env cli.Env, c Config) error {
 }
 
 // check prints the configuration and what the proxy knows.
-func check(env cli.Env, c Config) error {
+func check(ctx context.Context, env cli.Env, c Config) error {
 	if err := config.Print(env.Stdout, c); err != nil {
 		return err
 	}
+	fmt.Fprintln(env.Stdout, storageLine(ctx, c))
 	m, err := loadMembership(c.Data)
 	if err != nil {
 		return err

@@ -43,6 +43,8 @@ type Config struct {
 	// those that run: with less, they are refused. 0 is 1 GiB, or 5 % of the file
 	// system where that is less.
 	Reserve config.Bytes `yaml:"reserve"`
+	// Storage is where recordings are brought, while their sessions run.
+	Storage Storage `yaml:"storage"`
 	// Limits bound what clients may cost that have not logged in.
 	Limits Limits `yaml:"limits"`
 	// Drain is how long live sessions may go on after SIGTERM; then they are told
@@ -71,6 +73,7 @@ func Defaults() Config {
 		Listen:   "0.0.0.0:22",
 		Data:     "/var/lib/sallyport/proxy",
 		KeepBulk: 1 << 20,
+		Storage:  defaultStorage(),
 		Limits:   Limits{Unauthenticated: 512, PerAddress: 64, LoginTime: config.Duration(time.Minute)},
 		Drain:    config.Duration(8 * time.Hour),
 		Log:      config.DefaultLog(),

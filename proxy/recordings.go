@@ -19,10 +19,15 @@ func (s *Server) openRecordings() error {
 	if keep == 0 {
 		keep = -1
 	}
-	dir, recovered, err := recorder.OpenDir(recorder.Config{
+	config := recorder.Config{
 		Path: s.config.Recordings, Keep: keep, Reserve: int64(s.config.Reserve),
-		Seal: s.seal, Sealed: s.reports.sealed, Log: s.log,
-	})
+		Seal: s.seal, Sealed: s.reports.sealed, Screens: recorder.FollowTerminals, Log: s.log,
+	}
+	var err error
+	if s.uploads, err = openUploads(s.config, &config, func() *recorder.Dir { return s.recordings }, s.log); err != nil {
+		return err
+	}
+	dir, recovered, err := recorder.OpenDir(config)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type Server struct {
 	keys       keys
 	follower   *follower
 	recordings *recorder.Dir
+	uploads    *uploads // nil: recordings stay here
 	hostcerts  *hostcerts.Cache
 	gate       *gate.Gate
 	register   *register
@@ -99,6 +100,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	}
 	background.Go(func() { s.follower.run(follow) })
 	background.Go(func() { s.reports.run(follow) })
+	background.Go(func() { s.uploads.run(follow) })
 
 	failed := make(chan error, 1)
 	background.Go(func() { failed <- s.accept(alive, l) })
@@ -115,6 +117,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	l.Close()
 	die()
 	s.await(endLimit)
+	s.uploads.drain(endLimit)
 	stop()
 	background.Wait()
 	// What is left is told now, or by the next start of this proxy.
