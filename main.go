@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/login"
 	"github.com/sallyport-ssh/sallyport/login/admin"
+	"github.com/sallyport-ssh/sallyport/login/audit"
 	"github.com/sallyport-ssh/sallyport/login/sessions"
 )
 
@@ -49,6 +50,7 @@ func book() []chapter {
 			{"token", "make the tokens by which nodes and proxies join", admins["token"]},
 			{"sessions", "list, show, play and export what was recorded", auditors["sessions"]},
 			{"play", "play a recorded session", auditors["play"]},
+			{"audit", "list the audit log, keep a copy of it, and verify it", audit.Commands(login.Connect)["audit"]},
 		}},
 		{"What ssh runs", []part{
 			{"check", "renew the certificate if it has to be", person["check"]},

@@ -103,6 +103,13 @@ func (l *Log) Holding(ctx context.Context, index int64) (audit.Signed, error) {
 
 // Tile returns a tile's hashes, or not_found.
 func (l *Log) Tile(ctx context.Context, t audit.Tile) ([]byte, error) {
+	hashes, err := l.tree.tile(ctx, t)
+	if fault.ReasonOf(err) != fault.NotFound {
+		return hashes, err
+	}
+	if err := l.Reach(ctx, t.First()+int64(t.Width)<<(audit.TileHeight*t.Level)); err != nil {
+		return nil, err
+	}
 	return l.tree.tile(ctx, t)
 }
 
@@ -111,7 +118,7 @@ func (l *Log) Tile(ctx context.Context, t audit.Tile) ([]byte, error) {
 func (l *Log) Bundle(ctx context.Context, t audit.Tile) ([]byte, error) {
 	hashes := t
 	hashes.Entries = false
-	want, err := l.tree.tile(ctx, hashes)
+	want, err := l.Tile(ctx, hashes)
 	if err != nil {
 		return nil, err
 	}
@@ -139,13 +146,10 @@ func (l *Log) found(ctx context.Context, err error) error {
 	return err
 }
 
-// Size is how many events this CA can show the tree of.
-func (l *Log) Size() int64 { return l.tree.size() }
-
 // Prove proves that e is in c. An event that is not what was logged is
 // log_damaged.
 func (l *Log) Prove(ctx context.Context, c audit.Checkpoint, e audit.Entry) (audit.Proof, error) {
-	if err := l.reach(ctx, c.Size); err != nil {
+	if err := l.Reach(ctx, c.Size); err != nil {
 		return nil, err
 	}
 	proof, err := c.ProveInclusion(e.Index, l.tree.reader(ctx))
@@ -155,10 +159,18 @@ func (l *Log) Prove(ctx context.Context, c audit.Checkpoint, e audit.Entry) (aud
 	return proof, l.found(ctx, err)
 }
 
-// reach takes in what another CA has signed, and this one has not seen yet.
-func (l *Log) reach(ctx context.Context, size int64) error {
+// Reach takes in what another CA has logged, and this one has not seen yet: size
+// events at least, or it is not_found.
+func (l *Log) Reach(ctx context.Context, size int64) error {
 	if l.tree.size() >= size {
 		return nil
+	}
+	state, err := l.Store.LogState(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Size < size {
+		return fault.New(fault.Missing, fault.NotFound, "the audit log has not so many events")
 	}
 	if !l.tree.opened() {
 		return fault.New(fault.Unavailable, fault.StoreAway, "the audit log is not open yet").Then("try again in a moment")

@@ -47,12 +47,14 @@ func WriteJSON(w http.ResponseWriter, out any) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	data, err := json.Marshal(out)
-	if err != nil {
+	var data bytes.Buffer
+	e := json.NewEncoder(&data)
+	e.SetEscapeHTML(false) // events of the audit log are proven byte for byte
+	if err := e.Encode(out); err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(data) // the caller is gone if it fails; there is nobody to tell
+	w.Write(data.Bytes()) // the caller is gone if it fails; there is nobody to tell
 	return nil
 }
 

@@ -191,8 +191,11 @@ func (p *people) auditEntries(w http.ResponseWriter, c *call) error {
 		return p.tile(w, c, t, "private")
 	}
 	n, err := strconv.ParseUint(text, 10, 62)
-	if err != nil || t.Width != audit.TileWidth || n == 0 || t.First()+int64(n) > p.AuditLog.Size() {
-		return badRequest("there are no %q events from there on", text)
+	if err != nil || t.Width != audit.TileWidth || n == 0 {
+		return badRequest("%q is no number of events from there on", text)
+	}
+	if err := p.AuditLog.Reach(c.Context(), t.First()+int64(n)); err != nil {
+		return err
 	}
 	return p.streamBundles(c.Context(), door.Stream(w, "application/octet-stream"), t, int64(n))
 }
