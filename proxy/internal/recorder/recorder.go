@@ -88,6 +88,9 @@ func (r *Recorder) Begun() wire.RecordingStarted {
 	return wire.RecordingStarted{Header: digest[:], Started: r.header.Started.UnixMicro()}
 }
 
+// Now is the time since the session's start, as the next frame would have it.
+func (r *Recorder) Now() time.Duration { return time.Since(r.began).Truncate(time.Microsecond) }
+
 // NewChannel gives a channel its number in the recording.
 func (r *Recorder) NewChannel() uint32 {
 	r.mu.Lock()

@@ -75,7 +75,12 @@ type keeper struct {
 }
 
 func (e *evidence) keeper(kind recording.Kind, n uint32) keeper {
-	s := e.recorder.Stream(kind, n)
+	return e.keeperOf(kind, n, e.recorder.Limits().Keep)
+}
+
+// keeperOf is keeper where another number of bytes is kept.
+func (e *evidence) keeperOf(kind recording.Kind, n uint32, keep int64) keeper {
+	s := e.recorder.StreamOf(kind, n, keep)
 	return keeper{e, s.Append, s.Close}
 }
 

@@ -21,7 +21,7 @@ func (s *session) holdExit(r *ssh.Request) {
 		s.mu.Unlock()
 		return // one is enough
 	}
-	s.exit = r
+	s.exit, s.status = r, exitStatus(r)
 	moved := s.moved()
 	s.mu.Unlock()
 	select {

@@ -65,7 +65,7 @@ func (l *Link) fromClient(nc ssh.NewChannel) {
 		l.relaySession(n, down, up, nil)
 		return
 	}
-	l.bridge(n, needs, down, up)
+	l.bridge(n, needs, forwarded(kind, nc.ExtraData()), bridged{down, up})
 }
 
 // fromNode carries out what the node asks for by opening nc.
@@ -85,7 +85,7 @@ func (l *Link) fromNode(nc ssh.NewChannel) {
 	if !ok {
 		return
 	}
-	l.bridge(n, needs, down, up)
+	l.bridge(n, needs, forwarded(kind, nc.ExtraData()), bridged{down, up})
 }
 
 // join opens nc's like on the other side, and then accepts nc.
@@ -165,8 +165,13 @@ func (l *Link) askedFor(kind string, data []byte) bool {
 	return false
 }
 
+// bridged are the two legs of a forwarded connection.
+type bridged struct{ client, node leg }
+
 // bridge carries a channel that is bytes both ways and nothing else.
-func (l *Link) bridge(n uint32, kind policy.Channel, client, node leg) {
+func (l *Link) bridge(n uint32, kind policy.Channel, what recording.Transfer, b bridged) {
+	client, node := b.client, b.node
+	cargo := l.load(n, what, nil)
 	if d, limited := l.Grant.Limit(kind); limited {
 		stop := l.after(d, func() { client.Close(); node.Close() })
 		defer stop()
@@ -175,11 +180,11 @@ func (l *Link) bridge(n uint32, kind policy.Channel, client, node leg) {
 	var all sync.WaitGroup
 	all.Go(func() {
 		defer close(input)
-		l.carry(n, recording.KindInput, client, node)
+		l.carry(cargo, recording.KindInput, client, node)
 	})
 	all.Go(func() {
 		defer close(output)
-		l.carry(n, recording.KindOutput, node, client)
+		l.carry(cargo, recording.KindOutput, node, client)
 	})
 	all.Go(func() {
 		l.refuseAll(n, recording.Client, client.requests)
@@ -190,12 +195,16 @@ func (l *Link) bridge(n uint32, kind policy.Channel, client, node leg) {
 	<-output
 	l.closed(n, recording.Node, client)
 	all.Wait()
+	cargo.end(nil)
 }
 
-// carry moves one direction of a channel without a terminal to its end.
-func (l *Link) carry(n uint32, kind recording.Kind, src, dst leg) {
-	k := l.evidence.keeper(kind, n)
-	f := flow{src: src, dst: dst, keep: k.keep, rest: restInput}
+// carry moves one direction of a forwarded connection to its end. Of its content
+// is kept what the grant's roles ask for, and nothing by default: it is other
+// people's protocols. It is always counted, and its digest told.
+func (l *Link) carry(c *cargo, kind recording.Kind, src, dst leg) {
+	n := c.n
+	k := l.evidence.keeperOf(kind, n, l.Recorder.Limits().Forwards)
+	f := flow{src: src, dst: dst, keep: c.carries(kind, k.keep), rest: restInput}
 	side := recording.Node
 	if kind == recording.KindInput {
 		side = recording.Client

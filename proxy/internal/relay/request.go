@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/policy"
 	"github.com/sallyport-ssh/sallyport/internal/recording"
+	"github.com/sallyport-ssh/sallyport/internal/transfer"
 	"github.com/sallyport-ssh/sallyport/proxy/internal/voice"
 )
 
@@ -53,6 +54,7 @@ func (s *session) request(r *ssh.Request, flows *sync.WaitGroup) {
 		s.l.refuse(s.n, r, f)
 		s.say(voice.Text(f, s.isRaw()))
 	case "shell":
+		s.what = recording.Transfer{Tool: "shell"}
 		s.run(r, policy.Shell, flows)
 	case "exec":
 		var m execRequest
@@ -60,6 +62,7 @@ func (s *session) request(r *ssh.Request, flows *sync.WaitGroup) {
 			s.l.refuse(s.n, r, fault.New(fault.Invalid, fault.BadRequest, "the request is malformed"))
 			return
 		}
+		s.what = transfer.Name([]byte(m.Command))
 		s.run(r, policy.Exec, flows)
 	case "subsystem":
 		var m subsystemRequest
@@ -68,8 +71,10 @@ func (s *session) request(r *ssh.Request, flows *sync.WaitGroup) {
 			return
 		}
 		kind := policy.Subsystem
+		s.what = recording.Transfer{Tool: "subsystem", Args: [][]byte{[]byte(m.Name)}}
 		if m.Name == "sftp" {
 			kind = policy.SFTP
+			s.what = recording.Transfer{Tool: "sftp"}
 		}
 		s.run(r, kind, flows)
 	default:

@@ -49,6 +49,14 @@ func (s *session) dismiss(f *fault.Error) {
 	})
 }
 
+// cut ends the channel on both sides: dismiss leaves it to the client to close,
+// and here nobody is to be trusted with that.
+func (s *session) cut(f *fault.Error) {
+	s.l.Log.Warn("channel ends", "channel", s.n, "reason", f.Reason, "err", f)
+	s.dismiss(f)
+	s.up.Close()
+}
+
 func (s *session) isRaw() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,9 +24,11 @@ type session struct {
 	up   leg
 
 	// Of the goroutine that serves the client's requests.
-	terminal bool   // a pty was given
-	started  bool   // a shell, exec or subsystem runs
-	stop     func() // forgets the limit of time; nil where there is none
+	terminal bool               // a pty was given
+	started  bool               // a shell, exec or subsystem runs
+	stop     func()             // forgets the limit of time; nil where there is none
+	what     recording.Transfer // what a shell, exec or subsystem is for
+	cargo    *cargo             // nil at a terminal, and before start
 
 	input  chan struct{} // closed when the input's flow has ended
 	output chan struct{} // closed when both output flows have ended
@@ -47,6 +49,7 @@ type session struct {
 	flows  []*flow      // stdout and stderr; none before start
 	exit   *ssh.Request // an exit status or signal that is held back
 	exited bool         // one went on
+	status *uint32      // the node's exit status; nil before it and without one
 }
 
 func newSession(l *Link, n uint32, down, up leg) *session {
@@ -112,6 +115,9 @@ func (l *Link) relaySession(n uint32, down, up leg, before []*ssh.Request) {
 	}
 	s.fromClient(&all)
 	all.Wait()
+	if s.cargo != nil {
+		s.cargo.end(s.status)
+	}
 	l.mu.Lock()
 	delete(l.sessions, s)
 	l.mu.Unlock()
@@ -142,6 +148,12 @@ func (s *session) start(all *sync.WaitGroup) {
 	input := &flow{src: s.down, dst: s.up, keep: in.keep, rest: restInput}
 	stdout := &flow{src: s.up, dst: s.down, keep: out.keep, rest: restOutput}
 	stderr := &flow{src: s.up.Stderr(), dst: stderrWriter{s}, keep: errs.keep, rest: restInput}
+	if !s.terminal {
+		s.cargo = s.l.load(s.n, s.what, s.cut)
+		input.keep = s.cargo.carries(recording.KindInput, in.keep)
+		stdout.keep = s.cargo.carries(recording.KindOutput, out.keep)
+		stderr.keep = s.cargo.carries(recording.KindStderr, errs.keep)
+	}
 	s.mu.Lock()
 	s.flows = []*flow{stdout, stderr}
 	s.mu.Unlock()
