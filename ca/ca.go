@@ -58,6 +58,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/outlet"
 	"github.com/sallyport-ssh/sallyport/ca/internal/parts"
 	"github.com/sallyport-ssh/sallyport/ca/internal/people"
+	"github.com/sallyport-ssh/sallyport/ca/internal/refusals"
 	"github.com/sallyport-ssh/sallyport/ca/internal/signer"
 	"github.com/sallyport-ssh/sallyport/internal/config"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
@@ -78,6 +79,7 @@ type CA struct {
 	outlets   []*outlet.Outlet
 
 	recordings *keep.Keep
+	refusals   *refusals.Log
 }
 
 // Open starts the signer, opens the database and takes the doors' addresses. The
@@ -111,7 +113,11 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (_ *CA, err error) {
 	if err := ca.openRecordings(); err != nil {
 		return nil, err
 	}
-	return ca, ca.openDoors(doorKey)
+	ca.refusals = refusals.New(ca.store, log)
+	if err := ca.openDoors(doorKey); err != nil {
+		return nil, err
+	}
+	return ca, ca.logStart(ctx)
 }
 
 // unlock starts the signer and opens the key of the parts' door. Each has to
@@ -165,7 +171,7 @@ func (ca *CA) openDoors(doorKey wire.Identity) error {
 		return err
 	}
 	forPeople, err := people.New(people.Config{
-		Store: ca.store, Directory: ca.directory, Issuer: issuer, Tokens: ca.tokens, Holders: holders,
+		Store: ca.store, Directory: ca.directory, Issuer: issuer, Tokens: ca.tokens, Holders: holders, Refusals: ca.refusals,
 		SessionCA: keys.SessionCA, URL: address, BehindProxy: c.BehindProxy, Discovery: discovery,
 		Admins: people.Named(c.Admins), Auditors: people.Named(c.Auditors),
 		AuditLog: ca.audit, AnyoneReads: c.Audit.Entries == "anyone",
@@ -178,7 +184,7 @@ func (ca *CA) openDoors(doorKey wire.Identity) error {
 		return err
 	}
 	forParts, err := parts.New(parts.Config{
-		Store: ca.store, Directory: ca.directory, Issuer: issuer, Holders: holders,
+		Store: ca.store, Directory: ca.directory, Issuer: issuer, Holders: holders, Refusals: ca.refusals,
 		Trust: trust(keys), SessionCA: keys.SessionCA, HostCA: keys.HostCA, Order: ca.recordings.Order, HostLifetime: c.Certificates.Host.Std(),
 		Now: time.Now, Log: ca.log.With("door", "parts"),
 	})
@@ -253,13 +259,15 @@ func (c *Config) verifier(log *slog.Logger) (*idtoken.Verifier, error) {
 func (ca *CA) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var background sync.WaitGroup
-	defer func() { cancel(nil); background.Wait() }()
+	telling, told := context.WithCancel(context.WithoutCancel(ctx)) // until the doors are closed
+	defer func() { cancel(nil); told(); background.Wait() }()
 
 	background.Go(func() { ca.directory.Run(ctx) })
 	background.Go(func() { ca.tokens.Run(ctx) })
 	background.Go(func() { ca.audit.Run(ctx) })
 	background.Go(func() { outlet.RunAll(ctx, ca.outlets) })
 	background.Go(func() { ca.recordings.Run(ctx) })
+	background.Go(func() { ca.refusals.Run(telling) })
 	if ca.config.PolicyDir != "" {
 		background.Go(func() { ca.watchPolicy(ctx) })
 	}

@@ -105,6 +105,10 @@ func (l *Log) Run(ctx context.Context) {
 	for _, w := range l.Witnesses {
 		witnesses.Go(func() { l.ask(ctx, w) })
 	}
+	// What is wrong when the CA starts is found before anything is signed.
+	if err := l.Store.CheckLog(ctx); fault.ReasonOf(err) == fault.LogDamaged {
+		l.damaged(ctx, err)
+	}
 	failed := ""
 	for ctx.Err() == nil {
 		begin := time.Now()

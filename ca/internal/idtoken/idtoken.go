@@ -112,7 +112,7 @@ func (v *Verifier) Run(ctx context.Context) {
 }
 
 // Login verifies a fresh token for key, which the caller parsed from
-// r.PublicKey.
+// r.PublicKey. Refused says of an error whom it refuses.
 func (v *Verifier) Login(ctx context.Context, r wire.LoginRequest, key ssh.PublicKey) (Who, error) {
 	t, err := v.verify(ctx, r, key)
 	if err != nil {
@@ -123,7 +123,7 @@ func (v *Verifier) Login(ctx context.Context, r wire.LoginRequest, key ssh.Publi
 		return Who{}, err
 	}
 	if err := v.checkNonce(t, r, who.Workload); err != nil {
-		return Who{}, err
+		return Who{}, of(who.Name, err)
 	}
 	if t.Nonce != "" {
 		who.Once = append(who.Once, t.onceNonce())
@@ -144,7 +144,7 @@ func (v *Verifier) Renew(ctx context.Context, r wire.LoginRequest, key ssh.Publi
 		return Who{}, err
 	}
 	if who.Name != holder {
-		return Who{}, fault.New(fault.Denied, fault.TokenOtherIdentity, "the certificate to renew is not %s's", who.Name).Then("run: sallyport login")
+		return Who{}, of(who.Name, fault.New(fault.Denied, fault.TokenOtherIdentity, "the certificate to renew is not %s's", who.Name).Then("run: sallyport login"))
 	}
 	return who, nil
 }

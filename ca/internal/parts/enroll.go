@@ -32,7 +32,7 @@ const (
 func (p *parts) enroll(c *call, in wire.EnrollRequest) (wire.EnrollResponse, error) {
 	keys, err := hostKeys(in.HostKeys)
 	if err != nil {
-		return wire.EnrollResponse{}, err
+		return wire.EnrollResponse{}, p.refusedEnrolment(c, in, err)
 	}
 	secret := sha256.Sum256([]byte(in.Token))
 	var out wire.EnrollResponse
@@ -45,7 +45,7 @@ func (p *parts) enroll(c *call, in wire.EnrollRequest) (wire.EnrollResponse, err
 		err = badRequest("a part is an agent or a proxy, not %q", string(in.Part))
 	}
 	if err != nil {
-		return wire.EnrollResponse{}, err
+		return wire.EnrollResponse{}, p.refusedEnrolment(c, in, err)
 	}
 	if err := p.Directory.Refresh(c.Context()); err != nil {
 		return wire.EnrollResponse{}, err

@@ -19,7 +19,7 @@ import (
 func (p *parts) agentHost(c *call, in wire.HostCertificateRequest) (wire.HostCertificate, error) {
 	n := c.Caller.Node
 	if in.Node != "" && in.Node != n.Name {
-		return wire.HostCertificate{}, fault.New(fault.Denied, fault.JoinTokenNames, "an agent certifies its own node, %s", n.Name)
+		return wire.HostCertificate{}, p.refusedHost(c, fault.New(fault.Denied, fault.JoinTokenNames, "an agent certifies its own node, %s", n.Name))
 	}
 	keys, err := hostKeys([]string{in.HostKey})
 	if err != nil {
@@ -48,7 +48,7 @@ func (p *parts) proxyHost(c *call, in wire.HostCertificateRequest) (wire.HostCer
 		request, err = p.standIn(c.Caller.Proxy, in.Node)
 	}
 	if err != nil {
-		return wire.HostCertificate{}, err
+		return wire.HostCertificate{}, p.refusedHost(c, err)
 	}
 	out, err := p.certifyHosts(c.Context(), request, keys, p.reserve(c))
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/door"
 	"github.com/sallyport-ssh/sallyport/ca/internal/holder"
 	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
+	"github.com/sallyport-ssh/sallyport/ca/internal/refusals"
 	"github.com/sallyport-ssh/sallyport/internal/audit"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/policy"
@@ -37,6 +38,7 @@ type Config struct {
 	Directory *directory.Directory
 	Issuer    *issue.Issuer
 	Holders   *holder.Checker
+	Refusals  *refusals.Log
 
 	Trust     wire.Trust
 	SessionCA []ssh.PublicKey // for the KRL

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-ssh/sallyport/ca/internal/door"
+	"github.com/sallyport-ssh/sallyport/ca/internal/refusals"
 	"github.com/sallyport-ssh/sallyport/ca/internal/testca"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
@@ -35,7 +36,8 @@ func newWorld(t *testing.T) *world {
 	}
 	p := &parts{Config: Config{
 		Store: ca.Store, Directory: ca.Directory, Issuer: ca.Issuer, Holders: ca.Holders,
-		Trust: wire.Trust{Version: 1}, SessionCA: ca.Public(cert.SessionProfile), HostCA: ca.Public(cert.HostProfile),
+		Refusals: refusals.New(ca.Store, slog.New(slog.DiscardHandler)),
+		Trust:    wire.Trust{Version: 1}, SessionCA: ca.Public(cert.SessionProfile), HostCA: ca.Public(cert.HostProfile),
 		Order: ca.Keep(t.TempDir()).Order, HostLifetime: 7 * 24 * time.Hour,
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}}

@@ -23,7 +23,7 @@ func (p *parts) open(c *call, in wire.OpenRequest) (wire.OpenResponse, error) {
 	// 1. Who asks. The proxy has proof of possession; everything else is ours.
 	h, from, err := p.holder(c.Context(), in.Certificate, in.Client)
 	if err != nil {
-		return wire.OpenResponse{}, err
+		return wire.OpenResponse{}, p.unproven(c, in, err)
 	}
 	// 2. What for.
 	login, err := id.ParseLogin(string(in.Login))
@@ -41,22 +41,24 @@ func (p *parts) open(c *call, in wire.OpenRequest) (wire.OpenResponse, error) {
 	if err != nil {
 		return wire.OpenResponse{}, err
 	}
+	session := wire.Session{
+		Identity: h.Identity.Name, Login: login, Proxy: c.Caller.Proxy.Name, Client: from.String(), Way: in.Way,
+		Revision: view.Revision.Revision, LoginSerial: h.Login.Serial, Started: p.Now().Unix(),
+	}
 	node := view.Node(in.Node)
 	if node == nil {
-		return wire.OpenResponse{}, nodeUnknown(in.Node)
+		return wire.OpenResponse{}, p.unknownNode(c, session, in.Node)
 	}
+	session.Node, session.NodeID = node.Name, node.ID
 	// 3. Whether.
 	decision := view.Policy.Decide(h.Subject(), directory.PolicyNode(node), login)
 	if !decision.Granted() {
-		return wire.OpenResponse{}, denied(decision)
+		roles, why := denied(decision)
+		return wire.OpenResponse{}, p.deniedSession(c, session, roles, why)
 	}
 	grant := *decision.Grant
+	session.Role = grant.Names()[0]
 	// 4. The certificate, and the session's row with it.
-	session := wire.Session{
-		Identity: h.Identity.Name, Login: login, Node: node.Name, NodeID: node.ID, Proxy: c.Caller.Proxy.Name,
-		Client: from.String(), Way: in.Way, Role: grant.Names()[0], Revision: view.Revision.Revision,
-		LoginSerial: h.Login.Serial, Started: p.Now().Unix(),
-	}
 	order := p.Order(grant)
 	session, blob, err := p.certifySession(c.Context(), session, grant, order, c.Caller.Proxy, key)
 	if err != nil {
@@ -71,11 +73,10 @@ func (p *parts) open(c *call, in wire.OpenRequest) (wire.OpenResponse, error) {
 
 // holder verifies a login certificate that is used from client, host:port.
 func (p *parts) holder(ctx context.Context, blob []byte, client string) (holder.Holder, netip.AddrPort, error) {
-	from, err := netip.ParseAddrPort(client)
+	from, err := personAt(client)
 	if err != nil {
-		return holder.Holder{}, from, badRequest("the client's address is not address:port")
+		return holder.Holder{}, from, err
 	}
-	from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
 	c, err := cert.Parse(blob)
 	if err != nil {
 		return holder.Holder{}, from, err
@@ -84,11 +85,13 @@ func (p *parts) holder(ctx context.Context, blob []byte, client string) (holder.
 	return h, from, err
 }
 
-func denied(d policy.Decision) error {
-	if d.Denial == nil {
-		return policy.Denial{}.Fault()
+// personAt reads the address of a person, as a proxy sees it.
+func personAt(client string) (netip.AddrPort, error) {
+	a, err := netip.ParseAddrPort(client)
+	if err != nil {
+		return a, badRequest("the client's address is not address:port")
 	}
-	return d.Denial.Fault()
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port()), nil
 }
 
 // certifySession issues the session certificate. It may be used from the proxy's
@@ -129,8 +132,9 @@ func (p *parts) certifySession(ctx context.Context, s wire.Session, g policy.Gra
 	}
 }
 
-// end closes a session's row, and takes in the seal of its recording. That the node's sshd took the certificate proves
-// that people get in through a proxy, which strict mode waits for.
+// end closes a session's row, and takes in the seal of its recording. That the
+// node's sshd took the certificate proves that people get in through a proxy,
+// which strict mode waits for.
 func (p *parts) end(c *call, in wire.EndRequest) (door.Nothing, error) {
 	name, err := id.ParseSession(c.PathValue("id"))
 	if err != nil {

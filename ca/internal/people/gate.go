@@ -61,7 +61,10 @@ func (g *gate) Admit(r *http.Request, who door.Who, read func() ([]byte, error))
 	if err := g.duties(&caller); err != nil {
 		return caller, err
 	}
-	return caller, permit(caller, who)
+	if err := permit(caller, who); err != nil {
+		return caller, g.people.refusedDuty(r.Context(), caller, r.Pattern, err)
+	}
+	return caller, nil
 }
 
 // use takes a request's nonce, once. What only reads is remembered here alone:

@@ -23,39 +23,49 @@ const maxNodesAtLogin = 300
 
 // login certifies a key for whoever a fresh ID token speaks of.
 func (p *people) login(c *call, in wire.LoginRequest) (wire.LoginResponse, error) {
-	key, err := p.loginKey(in.PublicKey)
+	key, who, err := p.verify(c, in)
 	if err != nil {
-		return wire.LoginResponse{}, err
-	}
-	who, err := p.Tokens.Login(c.Context(), in, key)
-	if err != nil {
-		return wire.LoginResponse{}, err
+		return wire.LoginResponse{}, p.refusedLogin(c, idtoken.Refused(err), err)
 	}
 	return p.certify(c, who, key)
 }
 
+func (p *people) verify(c *call, in wire.LoginRequest) (key ssh.PublicKey, who idtoken.Who, err error) {
+	if key, err = p.loginKey(in.PublicKey); err != nil {
+		return nil, idtoken.Who{}, err
+	}
+	who, err = p.Tokens.Login(c.Context(), in, key)
+	return key, who, err
+}
+
 // renew certifies the key of a login certificate again, which may have ended.
 func (p *people) renew(c *call, in wire.RenewRequest) (wire.LoginResponse, error) {
+	key, who, err := p.verifyRenewal(c, in)
+	if err != nil {
+		return wire.LoginResponse{}, p.refusedLogin(c, idtoken.Refused(err), err)
+	}
+	return p.certify(c, who, key)
+}
+
+func (p *people) verifyRenewal(c *call, in wire.RenewRequest) (ssh.PublicKey, idtoken.Who, error) {
+	nobody := idtoken.Who{}
 	key, err := p.loginKey(in.PublicKey)
 	if err != nil {
-		return wire.LoginResponse{}, err
+		return nil, nobody, err
 	}
 	old, err := cert.Parse(in.Certificate)
 	if err != nil {
-		return wire.LoginResponse{}, err
+		return nil, nobody, err
 	}
 	if !bytes.Equal(old.Key.Marshal(), in.PublicKey) {
-		return wire.LoginResponse{}, fault.New(fault.Denied, fault.TokenOtherIdentity, "the certificate to renew is for another key").Then("run: sallyport login")
+		return nil, nobody, fault.New(fault.Denied, fault.TokenOtherIdentity, "the certificate to renew is for another key").Then("run: sallyport login")
 	}
 	h, err := p.Holders.CheckEnded(c.Context(), old, c.Caller.From, p.RenewWithin)
 	if err != nil {
-		return wire.LoginResponse{}, err
+		return nil, nobody, err
 	}
 	who, err := p.Tokens.Renew(c.Context(), in.LoginRequest, key, h.Identity.Name)
-	if err != nil {
-		return wire.LoginResponse{}, err
-	}
-	return p.certify(c, who, key)
+	return key, who, err
 }
 
 // loginKey reads the key to certify. The profile says which types it may be of;
@@ -98,7 +108,7 @@ func (p *people) certify(c *call, who idtoken.Who, key ssh.PublicKey) (wire.Logi
 	}
 	issued, err := p.Issuer.Issue(c.Context(), reserve, request)
 	if err != nil {
-		return wire.LoginResponse{}, err
+		return wire.LoginResponse{}, p.refusedLogin(c, who.Name, err)
 	}
 	nodes, err := p.nodesAtLogin(who)
 	if err != nil {

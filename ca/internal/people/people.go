@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/idtoken"
 	"github.com/sallyport-ssh/sallyport/ca/internal/issue"
 	"github.com/sallyport-ssh/sallyport/ca/internal/keep"
+	"github.com/sallyport-ssh/sallyport/ca/internal/refusals"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/store"
@@ -40,6 +41,7 @@ type Config struct {
 	Issuer    *issue.Issuer
 	Tokens    *idtoken.Verifier
 	Holders   *holder.Checker
+	Refusals  *refusals.Log
 	SessionCA []ssh.PublicKey // for the lines that AddNode prints
 
 	URL         *url.URL       // the door as people address it
@@ -115,7 +117,7 @@ const (
 )
 
 func (p *people) routes() []door.Route[Caller] {
-	return []door.Route[Caller]{
+	return p.tellDuties([]door.Route[Caller]{
 		{Method: "GET", Path: wire.PathDiscovery, Who: door.Anyone, Handle: door.Answers(p.discovery)},
 		{Method: "GET", Path: wire.PathHealth, Who: door.Anyone, Quiet: true, Handle: door.Answers(p.health)},
 		{Method: "GET", Path: wire.PathInstall, Who: door.Anyone, Handle: p.install},
@@ -151,7 +153,7 @@ func (p *people) routes() []door.Route[Caller] {
 		{Method: "GET", Path: wire.PathAdminTokens, Who: door.Admin, Handle: door.Answers(p.tokens)},
 		{Method: "POST", Path: wire.PathAdminTokens, Who: door.Admin, Limit: smallBody, Handle: door.Takes(p.newToken)},
 		{Method: "DELETE", Path: wire.PathAdminToken, Who: door.Admin, Handle: door.Answers(p.deleteToken)},
-	}
+	})
 }
 
 func badRequest(format string, args ...any) *fault.Error {

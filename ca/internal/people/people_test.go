@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport-ssh/sallyport/ca/internal/door"
 	"github.com/sallyport-ssh/sallyport/ca/internal/idtoken"
+	"github.com/sallyport-ssh/sallyport/ca/internal/refusals"
 	"github.com/sallyport-ssh/sallyport/ca/internal/testca"
 	"github.com/sallyport-ssh/sallyport/internal/cert"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
@@ -44,6 +45,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	var log bytes.Buffer
 	c := Config{
 		Store: ca.Store, Directory: ca.Directory, Issuer: ca.Issuer, Holders: ca.Holders,
+		Refusals:  refusals.New(ca.Store, slog.New(slog.DiscardHandler)),
 		Tokens:    idtoken.New(idtoken.Config{Log: slog.New(slog.DiscardHandler), Now: time.Now}),
 		SessionCA: ca.Public(cert.SessionProfile), URL: address,
 		Admins: Named{Groups: []string{"platform"}}, Auditors: Named{Identities: []string{"eve@example.com"}},

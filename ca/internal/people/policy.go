@@ -21,6 +21,9 @@ func (p *people) applyPolicy(c *call, in wire.ApplyPolicy) (wire.Policy, error) 
 			Then("change the files there; policy apply --check still works")
 	}
 	if _, err := policy.Load(in.Files); err != nil {
+		if !in.Check {
+			err = p.refusedPolicy(c, in.Files, err)
+		}
 		return wire.Policy{}, err
 	}
 	next := wire.Policy{Author: string(c.Caller.Name()), Applied: p.Now().Unix(), Files: in.Files}
@@ -34,7 +37,7 @@ func (p *people) applyPolicy(c *call, in wire.ApplyPolicy) (wire.Policy, error) 
 	}
 	var err error
 	if next.Revision, err = p.Store.ApplyPolicy(c.Context(), c.Caller.actor(), store.Revision{Policy: next}, in.Base); err != nil {
-		return wire.Policy{}, err
+		return wire.Policy{}, p.refusedPolicy(c, in.Files, err)
 	}
 	p.Log.Info("policy applied", "revision", next.Revision, "author", next.Author, "files", len(next.Files))
 	return next, p.Directory.Refresh(c.Context())
