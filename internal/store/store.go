@@ -49,6 +49,9 @@ type Config struct {
 
 	// Log gets what goes wrong with the database; nil is slog.Default().
 	Log *slog.Logger
+
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
 }
 
 // Store is open state. Its methods may be called by any number of goroutines.
@@ -65,6 +68,9 @@ type Store struct {
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	s, err := connect(ctx, c)
 	if err == nil {
@@ -92,7 +98,7 @@ func connect(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, unopened(err)
 	}
-	s := &Store{read: newReader(d, read), clock: time.Now}
+	s := &Store{read: newReader(d, read), clock: c.Now}
 	s.writer = startWriter(d, c.URL, c.Log, &s.news, func() time.Time { return s.clock() })
 	return s, nil
 }

@@ -45,7 +45,10 @@ type CA struct {
 }
 
 // New makes a CA with an empty store, which ends with the test.
-func New(t testing.TB) *CA {
+func New(t testing.TB) *CA { return NewAt(t, time.Now) }
+
+// NewAt is New with a store that goes by another clock.
+func NewAt(t testing.TB, now func() time.Time) *CA {
 	t.Helper()
 	c := &CA{t: t, Keys: map[cert.Profile]ssh.Signer{}}
 	for _, p := range cert.Profiles() {
@@ -56,7 +59,7 @@ func New(t testing.TB) *CA {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	if c.Store, err = store.Open(t.Context(), store.Config{URL: "sqlite://" + filepath.Join(t.TempDir(), "ca.db"), Log: log}); err != nil {
+	if c.Store, err = store.Open(t.Context(), store.Config{URL: "sqlite://" + filepath.Join(t.TempDir(), "ca.db"), Log: log, Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Store.Close() })
