@@ -41,13 +41,18 @@ func newKey(t testing.TB) *key {
 	return &key{private: private}
 }
 
-func (k *key) trust(t testing.TB, witnesses []string, quorum int) *audit.Trust {
+func (k *key) vkey(t testing.TB) string {
 	t.Helper()
 	vkey, err := audit.VerifierKey(origin, k.private.Public().(ed25519.PublicKey))
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust, err := audit.NewTrust([]string{vkey}, witnesses, quorum)
+	return vkey
+}
+
+func (k *key) trust(t testing.TB, witnesses []string, quorum int) *audit.Trust {
+	t.Helper()
+	trust, err := audit.NewTrust([]string{k.vkey(t)}, witnesses, quorum)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +112,8 @@ func (w *world) open() *store.Store {
 	w.t.Cleanup(func() { s.Close() })
 	return s
 }
+
+func (w *world) vkey() string { return w.key.vkey(w.t) }
 
 // log is a new process's log. The test steps it.
 func (w *world) log() *Log {
