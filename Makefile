@@ -15,15 +15,18 @@ bin/sallyport: $(SOURCES)
 bin/idp: $(SOURCES)
 	cd internal/rig/idp && $(GO) build -trimpath -o ../../../$@ .
 
+bin/versitygw: internal/rig/objects/go.mod
+	cd internal/rig/objects && $(GO) build -trimpath -o ../../../$@ github.com/versity/versitygw/cmd/versitygw
+
 # Everything on loopback, and the main job walked with the real ssh, scp and sftp.
 demo: bin/sallyport bin/idp
 	@SALLYPORT_BIN=$(CURDIR)/bin/sallyport SALLYPORT_RIG_IDP=$(CURDIR)/bin/idp $(GO) run ./internal/demo
 
 # PKG=./proxy/... narrows it.
 PKG ?= ./...
-test: bin/sallyport bin/idp
+test: bin/sallyport bin/idp bin/versitygw
 	$(GO) vet ./...
-	@SALLYPORT_BIN=$(CURDIR)/bin/sallyport SALLYPORT_RIG_IDP=$(CURDIR)/bin/idp \
+	@SALLYPORT_BIN=$(CURDIR)/bin/sallyport SALLYPORT_RIG_IDP=$(CURDIR)/bin/idp SALLYPORT_RIG_S3=$(CURDIR)/bin/versitygw \
 	  $(GO) test -json -timeout 20m -p 2 $(PKG) | $(GO) run ./internal/rig/count
 
 # Prints a table, writes .bench/figures.json. ONLY=name runs one figure.

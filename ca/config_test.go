@@ -83,6 +83,12 @@ func TestAConfigurationIsRefused(t *testing.T) {
 		"with two issuers that share a prefix":     {with("workloads: [{issuer: \"https://a.example.com\", audience: a, name: \"ci:{{sub}}\", rules: {a: b}}, {issuer: \"https://b.example.com\", audience: a, name: \"ci:{{sub}}\", rules: {a: b}}]\n"), "cannot be those of"},
 		"with a workload that takes people's name": {with("workloads: [{issuer: \"https://login.example.com\", audience: sallyport, name: \"ci:{{sub}}\", rules: {a: b}}]\n"), "are people's"},
 		"with two names in one":                    {with("names: [\"*.example.com *\"]\n"), "no host pattern"},
+		"with a storage that is none":              {with("storage: {url: \"ftp://host/dir\"}\n"), "neither file:// nor s3://"},
+		"with a storage without TLS":               {with("storage: {url: \"s3://b?endpoint=http://objects.example.com\"}\n"), "speaks no TLS"},
+		"with a secret in the storage's URL":       {with("storage: {url: \"s3://key:hunter2@bucket\"}\n"), "name or secret"},
+		"with a recipient that is none":            {with("recording: {recipients: [age1x]}\n"), "age1x"},
+		"with a key file beside nothing":           {with("recording: {key_file: key}\n"), "no absolute path"},
+		"with a retention that is none":            {with("recording: {retain: for ever}\n"), "no duration"},
 		"with a log level that is none":            {with("log: {level: loud}\n"), "loud"},
 	} {
 		t.Run(name, func(t *testing.T) {

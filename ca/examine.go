@@ -3,6 +3,7 @@ package ca
 import (
 	"fmt"
 
+	"github.com/sallyport-ssh/sallyport/ca/internal/keep"
 	"github.com/sallyport-ssh/sallyport/ca/internal/keyfile"
 	"github.com/sallyport-ssh/sallyport/ca/internal/signer"
 	"github.com/sallyport-ssh/sallyport/internal/cli"
@@ -37,8 +38,8 @@ func (k checkCommand) run(env cli.Env) error {
 	return nil
 }
 
-// examine looks at the files that the configuration names. It opens no key and
-// asks no issuer.
+// examine looks at the files that the configuration names, and tries a storage
+// that is a service. It opens no CA key and asks no issuer.
 func (c *Config) examine() []error {
 	keys, errKeys := signer.ReadPublicKeys(c.Keys.Dir)
 	var errAudit error
@@ -54,5 +55,9 @@ func (c *Config) examine() []error {
 	if c.PolicyDir != "" {
 		_, errPolicy = policydir.Read(c.PolicyDir)
 	}
-	return []error{errKeys, errPass, errTLS, errSecret, errPolicy, errAudit}
+	var errRecording error
+	if f := c.Recording.KeyFile; f != "" {
+		errRecording = keep.CheckKey(f)
+	}
+	return []error{errKeys, errPass, errTLS, errSecret, errPolicy, errAudit, errRecording, c.tryStorage()}
 }

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"context"
 	"crypto/rand"
 	"os"
 	"strings"
@@ -9,6 +10,18 @@ import (
 	"github.com/sallyport-ssh/sallyport/ca/internal/keep"
 	"github.com/sallyport-ssh/sallyport/internal/storage"
 )
+
+// tryStorage asks a storage that is a service whether it works. A directory is
+// left alone: who runs `check` may not be who runs the CA.
+func (c *Config) tryStorage() error {
+	s, err := storage.Open(c.storageURL(), time.Now)
+	if _, local := s.(*storage.Local); local || err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return s.Check(ctx)
+}
 
 // openRecordings makes what knows where recordings are. The storage may be away;
 // a configuration that can never work is an error.

@@ -40,7 +40,7 @@ func (ca *CA) settings() map[string]string {
 		"behind_proxy":                       set(c.BehindProxy),
 		"recording.recipients":               strings.Join(c.Recording.Recipients, " "),
 		"recording.retain":                   length(c.Recording.Retain.Std()),
-		"recording.opened_here":              set(c.Recording.KeyFile != ""),
+		"recording.opened_here_by":           strings.Join(ca.recordings.Own(), " "),
 		"audit.entries":                      c.Audit.Entries,
 	}
 	for _, w := range c.Workloads {

@@ -192,6 +192,11 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		"profiles on a name":           base + "debug: localhost:6060\n",
 		"limits that let nobody in":    base + "limits: {unauthenticated: 0}\n",
 		"no time to log in":            base + "limits: {login_time: 0s}\n",
+		"a storage that is none":       base + "storage: {url: \"ftp://host/dir\"}\n",
+		"a storage without TLS":        base + "storage: {url: \"s3://b?endpoint=http://objects.example.com\"}\n",
+		"a secret in the URL":          base + "storage: {url: \"s3://key:hunter2@bucket\"}\n",
+		"a flush without end":          base + "storage: {flush: 0s}\n",
+		"a backlog of nothing":         base + "storage: {backlog: 0}\n",
 		"a log level that is none":     base + "log: {level: loud}\n",
 		"an unknown key":               base + "recordngs: /x\n",
 		"a key twice":                  base + "name: p-2\n",
@@ -202,6 +207,9 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		err := Main(t.Context(), cli.Env{Stdout: &out, Stderr: &out, Getenv: os.Getenv}, []string{"--config", path, "check"})
 		if fault.ReasonOf(err) != fault.ConfigInvalid {
 			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && strings.Contains(fault.Of(err).Show(), "hunter2") {
+			t.Errorf("%s: the secret is shown", name)
 		}
 	}
 }

@@ -109,6 +109,8 @@ parts:
   listen: {{q .F.Parts}}
 data: {{q (print .F.Dir "/ca")}}
 recordings: {{q (print .F.Dir "/recordings")}}
+# Who can read recordings (age-keygen prints it), and how long they are kept:
+# recording: {recipients: [age1...], retain: 400d}
 oidc:
   issuer: {{q .F.Issuer}}
   client_id: {{q .F.ClientID}}

@@ -20,7 +20,6 @@ package keep
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
@@ -111,20 +110,15 @@ func readKey(path string) (recording.Opener, []string, error) {
 	return opener, own, nil
 }
 
-// Settings are what the audit log says at a start of who can read recordings.
-func (k *Keep) Settings() map[string]string {
-	settings := map[string]string{
-		"storage": k.Storage.String(), "recording_recipients": strings.Join(k.recipients, " "),
-		"recording_retain": "for ever", "recording_key": "none",
-	}
-	if k.Retain > 0 {
-		settings["recording_retain"] = config.Duration(k.Retain).String()
-	}
-	if len(k.own) > 0 {
-		settings["recording_key"] = strings.Join(k.own, " ")
-	}
-	return settings
+// CheckKey says what is wrong with a key file.
+func CheckKey(path string) error {
+	_, _, err := readKey(path)
+	return err
 }
+
+// Own are the recipients of the CA's own key; none without one. Whoever reads the
+// log is to see by whom recordings can be opened.
+func (k *Keep) Own() []string { return slices.Clone(k.own) }
 
 // Order is how a session that g grants is recorded, when it begins now.
 func (k *Keep) Order(g policy.Grant) wire.RecordingOrder {
@@ -210,6 +204,3 @@ func Gone(s wire.Session) *fault.Error {
 	return fault.New(fault.Missing, fault.NotFound, "the recording of %s is not here yet", s.ID).
 		Then("it lies where proxy %s records, and comes from there", s.Proxy)
 }
-
-// String names the storage.
-func (k *Keep) String() string { return fmt.Sprint(k.Storage) }
