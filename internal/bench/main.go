@@ -29,6 +29,7 @@ type group struct {
 
 var groups = []group{
 	{"throughput", []string{"download-ratio", "upload-ratio"}, throughput},
+	{"sftp", []string{"sftp-download-ratio", "sftp-upload-ratio"}, sftpThroughput},
 	{"echo", []string{"echo-added-p50", "echo-added-p99"}, echo},
 	{"connect", []string{"connect-added-p50"}, connect},
 	{"connections", []string{"connections-per-core-second"}, connections},
