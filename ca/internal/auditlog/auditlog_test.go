@@ -91,7 +91,8 @@ func (k *key) set(away error, dies bool) {
 // world is a database, and CAs on it.
 type world struct {
 	t     *testing.T
-	path  string
+	path  string // of SQLite's file, or
+	url   string // PostgreSQL's
 	store *store.Store
 	key   *key
 }
@@ -105,7 +106,11 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) open() *store.Store {
 	w.t.Helper()
-	s, err := store.Open(w.t.Context(), store.Config{URL: "sqlite://" + w.path, Log: slog.New(slog.DiscardHandler)})
+	url := w.url
+	if url == "" {
+		url = "sqlite://" + w.path
+	}
+	s, err := store.Open(w.t.Context(), store.Config{URL: url, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -269,9 +274,14 @@ func TestACheckpointComesWithinASecond(t *testing.T) {
 // TestTwoCAsSignOneLog: both follow one database, with one signer or with one
 // each, and never sign two roots for one size.
 func TestTwoCAsSignOneLog(t *testing.T) {
-	for name, shared := range map[string]bool{"one signer for both": true, "a signer each": false} {
+	postgres := rig.Postgres(t).URL
+	for name, shared := range map[string]bool{"one signer for both": true, "a signer each": false, "a signer each, PostgreSQL": false} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
+			if strings.Contains(name, "PostgreSQL") {
+				w.url = postgres
+				w.store = w.open()
+			}
 			other := *w
 			other.store = w.open()
 			if !shared {
@@ -302,6 +312,29 @@ func TestTwoCAsSignOneLog(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestADatabaseThatWasAwayDelaysCheckpoints, and nothing is lost or signed twice.
+func TestADatabaseThatWasAwayDelaysCheckpoints(t *testing.T) {
+	db := rig.Postgres(t)
+	w := &world{t: t, url: db.URL, key: newKey(t)}
+	w.store = w.open()
+	l := w.log()
+	w.run(l)
+	for i := range int64(2) {
+		w.append(300)
+		rig.Eventually(t, 20*time.Second, "all is signed", func() bool { signed, _ := l.current(); return signed.Size == 300*(i+1) })
+		if i == 0 {
+			db.Kill()
+			rig.Eventually(t, 20*time.Second, "the log notices", func() bool { _, err := l.Checkpoint(t.Context()); return err != nil })
+			db.Start()
+			rig.Eventually(t, 20*time.Second, "the database is back", func() bool { return w.store.Ping(t.Context()) == nil })
+		}
+	}
+	if err := l.Damage(); err != nil {
+		t.Error(err)
+	}
+	w.whole(l, 600)
 }
 
 // TestFaults: each step failed, and failed but persisted; then every invariant.
