@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport-ssh/sallyport/internal/id"
@@ -61,7 +62,7 @@ func newStored(t *testing.T) *stored {
 	s := &stored{t: t, World: rig.NewWorld(t, ""), objects: rig.ObjectStore(t)}
 	s.objects.Bucket("recordings", true)
 	s.line = rig.NewLine(t, s.objects.Addr)
-	proxies := fmt.Sprintf("storage: {url: '%s', flush: 1s}\n", s.objects.URLAt(s.line.Addr, "recordings"))
+	proxies := fmt.Sprintf("storage: {url: '%s', flush: 1s, backlog: 1MiB}\n", s.objects.URLAt(s.line.Addr, "recordings"))
 	s.Up.Stop(10 * time.Second)
 	add := func(name, text string) {
 		t.Helper()
@@ -115,8 +116,8 @@ func (s *stored) sessions() (list []wire.Session) {
 }
 
 // sealed waits until the session's recording is sealed, wholly in the object
-// store, and gone from dir; and returns what verifying it says.
-func (s *stored) sealed(x id.Session, dir string) recording.Report {
+// store, and gone from dir; and returns what verifying it there says.
+func (s *stored) sealed(x id.Session, dir string, opener recording.Opener) recording.Report {
 	s.t.Helper()
 	rig.Eventually(s.t, 60*time.Second, "the recording is sealed", func() bool {
 		for _, r := range s.sessions() {
@@ -149,7 +150,7 @@ func (s *stored) sealed(x id.Session, dir string) recording.Report {
 	}
 	report, err := recording.Verify(r, r.Size(), recording.Trust{
 		HostCA: s.keys(d.Trust.HostCA), UserCA: s.keys(d.Trust.UserCA), SessionCA: s.keys(d.Trust.SessionCA),
-	}, nil)
+	}, opener)
 	if err != nil {
 		s.t.Errorf("what is in the object store does not verify: %v", err)
 	}
@@ -183,7 +184,7 @@ func TestRecordingsGoToAnObjectStore(t *testing.T) {
 		t.Fatalf("%d sessions", len(list))
 	}
 	for _, x := range list {
-		if report := s.sealed(x.ID, dirs[x.Proxy]); report.Seal == nil {
+		if report := s.sealed(x.ID, dirs[x.Proxy], nil); report.Seal == nil {
 			t.Errorf("%s has no seal", x.ID)
 		}
 		want := "said-through-" + string(x.Proxy)
@@ -202,7 +203,7 @@ func TestRecordingsGoToAnObjectStore(t *testing.T) {
 	delivered := client.Log.String()
 	s.p2.start(t)
 	cut := s.sessions()[0]
-	s.sealed(cut.ID, dirs["p2"])
+	s.sealed(cut.ID, dirs["p2"], nil)
 	text := s.ada.Must("sallyport", "sessions", "export", "--text", "-o", "-", string(cut.ID))
 	lines := strings.Split(strings.TrimSpace(delivered), "\n")
 	if last := strings.TrimSpace(lines[len(lines)-2]); !strings.Contains(text, last) {
@@ -216,6 +217,44 @@ func TestRecordingsGoToAnObjectStore(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dirs["p2"], string(away.ID)+".rec")); err != nil {
 		t.Errorf("the recording does not wait here: %v", err)
 	}
+	// More waits than may: new sessions are refused, and say why.
+	for range 2 {
+		s.ann.Must("ssh", s.through(s.p2.addr, "head -c 700000 /dev/urandom")...)
+	}
+	if r := s.ann.Run("ssh", s.through(s.p2.addr, "true")...); r.Status == 0 || !strings.Contains(r.Stderr, "wait here for their storage") {
+		t.Errorf("a session begins although too much waits: %s", r)
+	}
+	waiting := s.sessions()[:3]
 	s.line.Set(rig.Fault{})
-	s.sealed(away.ID, dirs["p2"])
+	for _, x := range waiting {
+		s.sealed(x.ID, dirs["p2"], nil)
+	}
+	if waiting[2].ID != away.ID {
+		t.Errorf("the last three are %v", waiting)
+	}
+
+	// Encrypted to an auditor, because a role says so.
+	auditor, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "auditor.age")
+	if err := os.WriteFile(file, []byte(auditor.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opener, err := recording.LoadIdentities(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := fmt.Sprintf("what:  { channels: [exec] }\nrecording: { recipients: [%s], retain: 500d }", auditor.Recipient())
+	what := everything[strings.Index(everything, "what:"):strings.Index(everything, "\n---")]
+	s.World.Policy(strings.ReplaceAll(strings.Replace(everything, what, asks, 1), "LOGIN", s.web.Login))
+	s.ann.Must("ssh", s.through(s.p2.addr, "echo for the auditor alone")...)
+	secret := s.sessions()[0]
+	if report := s.sealed(secret.ID, dirs["p2"], opener); !report.Encrypted || !report.Opened {
+		t.Errorf("encrypted %v, opened %v", report.Encrypted, report.Opened)
+	}
+	if kept := time.Until(time.Unix(secret.Recording.Retain, 0)); len(secret.Recording.Recipients) != 1 || kept < 499*24*time.Hour {
+		t.Errorf("recipients %v, kept %v", secret.Recording.Recipients, kept)
+	}
 }
