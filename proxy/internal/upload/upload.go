@@ -281,6 +281,12 @@ func (u *Uploader) done(j *job, err error) {
 	if u.failing {
 		u.failing = false
 		u.Log.Info("recordings reach their storage again", "storage", u.Store)
+		for _, other := range u.jobs { // what waited for it need not wait longer
+			if other.fails > 0 {
+				other.next = time.Time{}
+			}
+		}
+		u.nudge()
 	}
 }
 
