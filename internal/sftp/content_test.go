@@ -178,6 +178,19 @@ func TestACopyOnTheNodeLeavesNoDigest(t *testing.T) {
 	}
 }
 
+func TestWhatWasReadWholeNeedsNoClose(t *testing.T) {
+	k := begun(t, 0)
+	k.open("/f", "h", flagRead)
+	k.c(typeRead, 3, "h", uint64(0), 4096)
+	k.n(typeData, 3, "abc")
+	k.c(typeRead, 4, "h", uint64(3), 4096)
+	k.status(4, codeEOF)
+	k.ok(k.End())
+	if op := k.last(); !bytes.Equal(op.SHA256, digest("abc")) || !op.Open {
+		t.Errorf("%+v", op)
+	}
+}
+
 func TestASizeThatWasAskedByPathAsSshfsDoes(t *testing.T) {
 	k := begun(t, 0)
 	k.c(typeOpen, 1, "/f", flagRead, none)

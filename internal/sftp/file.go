@@ -141,9 +141,11 @@ func (f *file) sum(op *recording.FileOp) {
 	switch {
 	case c.why != "":
 		op.Unhashed = c.why
-	case op.Open && c.bytes > 0:
-		op.Unhashed = Unclosed
-	case op.Open:
+	case op.Open && (op.Op == "write" || !whole):
+		// Of what was read it does not matter; lftp just hangs up.
+		if c.bytes > 0 {
+			op.Unhashed = Unclosed
+		}
 	case len(c.held) > 0:
 		op.Unhashed = Gaps
 	case whole:
