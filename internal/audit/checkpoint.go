@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,7 +40,7 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 	if c.Size, err = strconv.ParseInt(lines[1], 10, 64); err != nil || c.Size < 0 || strconv.FormatInt(c.Size, 10) != lines[1] {
 		return Checkpoint{}, malformed("the checkpoint's size %q is no number of events", lines[1])
 	}
-	root, err := base64.StdEncoding.Strict().DecodeString(lines[2])
+	root, err := decodeBase64(lines[2])
 	if err != nil || len(root) != tlog.HashSize {
 		return Checkpoint{}, malformed("the checkpoint's root is no SHA-256 in base64")
 	}
@@ -48,6 +49,16 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 		return Checkpoint{}, malformed("the checkpoint of an empty log has a root")
 	}
 	return c, nil
+}
+
+// decodeBase64 takes the one form that a value has. encoding/base64 would pass
+// over line ends, and a text that has two forms has two signatures.
+func decodeBase64(s string) ([]byte, error) {
+	data, err := base64.StdEncoding.DecodeString(s)
+	if err == nil && base64.StdEncoding.EncodeToString(data) != s {
+		err = errors.New("this is not how base64 is written")
+	}
+	return data, err
 }
 
 // maxOrigin is how long an origin may be, in bytes.

@@ -3,7 +3,6 @@ package audit
 import (
 	"crypto"
 	"crypto/ed25519"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,8 +29,8 @@ func ParseVerifierKey(vkey string) (origin string, key ed25519.PublicKey, err er
 		return "", nil, err
 	}
 	// x/mod does not give the key out. Its form is name+hash+base64(type, key).
-	parts := strings.SplitN(vkey, "+", 3) // base64 has + itself
-	raw, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
+	parts := strings.SplitN(vkey, "+", 3)
+	raw, err := decodeBase64(parts[len(parts)-1])
 	if err != nil || len(raw) != 1+ed25519.PublicKeySize {
 		return "", nil, fmt.Errorf("%q is no verifier key of a log", vkey)
 	}
@@ -40,6 +39,10 @@ func ParseVerifierKey(vkey string) (origin string, key ed25519.PublicKey, err er
 
 func parseLogKey(vkey string) (note.Verifier, error) {
 	v, err := note.NewVerifier(vkey)
+	parts := strings.SplitN(vkey, "+", 3) // base64 has + itself
+	if err == nil {
+		_, err = decodeBase64(parts[len(parts)-1])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%q is no verifier key of a log: it looks like access.example.com/log+1a2b3c4d+AbCd...", vkey)
 	}

@@ -40,7 +40,7 @@ func ParseWitness(vkey string) (*Witness, error) {
 	if CheckOrigin(name) != nil {
 		return nil, bad
 	}
-	key, err := base64.StdEncoding.Strict().DecodeString(text)
+	key, err := decodeBase64(text)
 	if err != nil || len(key) != 1+ed25519.PublicKeySize || key[0] != algCosignature {
 		return nil, bad
 	}
