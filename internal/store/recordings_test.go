@@ -217,6 +217,23 @@ var recordingPromises = []promise{
 			t.Errorf("over are %v", over)
 		}
 	}},
+	{"what does not come to the storage is looked for less and less", func(t *testing.T, s *Store) {
+		x := recorded(t, s, "aaaa-aaaaa", 0)
+		ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf(string(x)), 150)) // sealed at 160
+		for _, row := range []struct {
+			now  int64
+			want int
+		}{{1000, 1}, {1060, 1}, {160 + 86400, 1}, {160 + 86460, 0}, {160 + 86400 + 3600, 1}} {
+			at(s, row.now)
+			list := must(s.Unstored(t.Context(), 10))(t)
+			if len(list) != row.want {
+				t.Errorf("at %d there are %d", row.now, len(list))
+			}
+			if len(list) > 0 {
+				ok(t, s.Missed(t.Context(), x))
+			}
+		}
+	}},
 	{"nothing is over that lives, or is kept for ever or for longer", func(t *testing.T, s *Store) {
 		live := recorded(t, s, "aaaa-aaaaa", 200)
 		forever := sealed(t, s, "bbbb-bbbbb", 0)

@@ -65,10 +65,13 @@ const keptColumns = `SELECT recordings.session, recordings.bytes, recordings.sea
 	FROM recordings LEFT JOIN holds ON holds.session = recordings.session `
 
 // Unstored lists sealed recordings that nobody has seen in the storage yet, those
-// first that nobody has looked for.
+// first that nobody has looked for. One that has not come in a day is listed once
+// an hour.
 func (s *Store) Unstored(ctx context.Context, limit int) ([]Kept, error) {
-	const query = keptColumns + `WHERE digest IS NOT NULL AND stored = 0 AND deleted = 0 ORDER BY looked, sealed LIMIT $1`
-	return all(ctx, s, scanKept, query, limit)
+	const query = keptColumns + `WHERE digest IS NOT NULL AND stored = 0 AND deleted = 0
+		AND (looked <= $1 OR sealed > $2) ORDER BY looked, sealed LIMIT $3`
+	now := s.now()
+	return all(ctx, s, scanKept, query, now-3600, now-86400, limit)
 }
 
 // Untold lists recordings in the storage that knows another hold than there is.

@@ -17,9 +17,9 @@ const (
 	// Quarantine is for how long nothing is deleted after the clock has jumped, and
 	// after the CA has begun to keep time.
 	Quarantine = 24 * time.Hour
-	// overdue is after how long a sealed recording that is not in the storage is
-	// worth a line in the log.
-	overdue = 24 * time.Hour
+	// grace is after how long a sealed recording that is not in the storage is worth
+	// a line in the log.
+	grace = 24 * time.Hour
 )
 
 // Run keeps house until ctx ends: tells the storage what it is to keep, and
@@ -59,10 +59,19 @@ func (k *Keep) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var overdue []id.Session
 	for _, r := range list {
-		if err := k.arrived(ctx, r); err != nil {
+		late, err := k.arrived(ctx, r)
+		if err != nil {
 			return err
 		}
+		if late {
+			overdue = append(overdue, r.Session)
+		}
+	}
+	if len(overdue) > 0 {
+		k.Log.Error("sealed recordings are not in the storage; does every proxy bring them there?",
+			"storage", k.Storage, "recordings", len(overdue), "one", overdue[0])
 	}
 	if list, err = k.Store.Untold(ctx, most); err != nil {
 		return err
@@ -83,32 +92,29 @@ func (k *Keep) settle(ctx context.Context) error {
 	return nil
 }
 
-// arrived looks whether all of r is in the storage.
-func (k *Keep) arrived(ctx context.Context, r store.Kept) error {
+// arrived looks whether all of r is in the storage; late says that it should be.
+func (k *Keep) arrived(ctx context.Context, r store.Kept) (late bool, err error) {
 	size, err := k.Storage.Size(ctx, r.Session)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if size < r.Bytes {
-		if r.Sealed > 0 && k.Now().Unix()-r.Sealed > int64(overdue/time.Second) {
-			k.Log.Error("a sealed recording is not in the storage", "session", r.Session, "storage", k.Storage, "bytes", size, "sealed_bytes", r.Bytes)
-		}
-		return k.Store.Missed(ctx, r.Session)
+		return k.Now().Unix()-r.Sealed > int64(grace/time.Second), k.Store.Missed(ctx, r.Session)
 	}
 	if size > r.Bytes {
 		k.Log.Error("the storage has more of a recording than was sealed", "session", r.Session, "storage", k.Storage, "bytes", size, "sealed_bytes", r.Bytes)
 	}
 	if r.Retain > k.Now().Unix() {
 		if err := k.Storage.Retain(ctx, r.Session, time.Unix(r.Retain, 0)); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if r.Held {
 		if err := k.Storage.Hold(ctx, r.Session, true); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return k.Store.Stored(ctx, r.Session, r.Held)
+	return false, k.Store.Stored(ctx, r.Session, r.Held)
 }
 
 // remove deletes what is over. steady is since when the clock can be believed.

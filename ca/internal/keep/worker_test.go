@@ -98,11 +98,11 @@ func (h *house) ended(days int) id.Session {
 	return x
 }
 
-// turns works as the worker does, a turn an hour, until the clock has moved by d.
+// turns works as the worker does, a turn each six hours, until the clock has moved by d.
 func (h *house) turns(d time.Duration) {
 	h.t.Helper()
 	for end := h.now.Add(d); h.now.Before(end); {
-		h.now = h.now.Add(min(time.Hour, end.Sub(h.now)))
+		h.now = h.now.Add(min(6*time.Hour, end.Sub(h.now)))
 		if err := h.keep.Turn(h.t.Context()); err != nil {
 			h.t.Fatalf("at %v: %v", h.now, err)
 		}
@@ -382,7 +382,7 @@ func TestASealedRecordingThatNeverComesIsSaid(t *testing.T) {
 	h := newHouse(t, local(filepath.Join(t.TempDir(), "none")))
 	x := h.ended(60)
 	h.turns(30 * time.Hour)
-	if !strings.Contains(h.log.String(), "a sealed recording is not in the storage") || !strings.Contains(h.log.String(), string(x)) {
+	if !strings.Contains(h.log.String(), "sealed recordings are not in the storage") || !strings.Contains(h.log.String(), string(x)) {
 		t.Errorf("the log says\n%s", h.log)
 	}
 }
