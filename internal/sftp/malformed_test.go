@@ -1,6 +1,7 @@
 package sftp
 
 import (
+	"encoding/binary"
 	"runtime"
 	"strings"
 	"testing"
@@ -213,4 +214,30 @@ func TestALengthIsBelievedAsFarAsItsBytesHaveCome(t *testing.T) {
 		t.Errorf("%d bytes for 1,000 packets of which 7 bytes have come", used)
 	}
 	runtime.KeepAlive(talks)
+}
+
+func TestAGigabytePassesInBoundedMemory(t *testing.T) {
+	k := begun(t, 0)
+	k.open("/f", "h", create)
+	const block, blocks = 128 << 10, 8192
+	write := packet(typeWrite, 9, "h", uint64(0), make([]byte, block))
+	done := packet(typeStatus, 9, codeOK, "", "")
+	before := heap()
+	var start, end runtime.MemStats
+	runtime.ReadMemStats(&start)
+	for i := range blocks {
+		binary.BigEndian.PutUint64(write[prefix+4+4+1:], uint64(i)*block)
+		for at := 0; at < len(write); at += 50_000 { // as the relay may cut it
+			k.ok(k.Client(write[at:min(at+50_000, len(write))]))
+		}
+		k.ok(k.Node(done))
+	}
+	runtime.ReadMemStats(&end)
+	if made, held := end.TotalAlloc-start.TotalAlloc, heap()-before; made > 2<<20 || held > 64<<10 {
+		t.Errorf("%d bytes were allocated for %d requests, %d are held", made, blocks, held)
+	}
+	k.close("h")
+	if op := k.last(); op.Write != 1<<30 || op.SHA256 == nil {
+		t.Errorf("%+v", op)
+	}
 }
