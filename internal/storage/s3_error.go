@@ -3,8 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/minio/minio-go/v7"
 
@@ -23,14 +21,11 @@ func code(err error) string {
 	return r.Code
 }
 
-// locked says whether a deletion was refused because of object lock. AWS says
-// AccessDenied, which permissions that are missing say, too: the message tells.
-func locked(err error) bool {
-	var r minio.ErrorResponse
-	if !errors.As(err, &r) {
-		return false
-	}
-	return r.Code == "ObjectLocked" || r.Code == "AccessDenied" && containsFold(r.Message, "object lock", "object is locked", "worm", "retention", "legal hold")
+// kept says whether a deletion was refused for good: by object lock, or for want
+// of the right to delete. Services tell these apart in prose alone.
+func kept(err error) bool {
+	c := code(err)
+	return c == "AccessDenied" || c == "ObjectLocked"
 }
 
 // away names what is wrong with the service. A fault stays what it is.
@@ -61,10 +56,4 @@ func (s *S3) away(err error) error {
 	default:
 		return away("the storage %s refuses a request with %s", s, c).Because(err)
 	}
-}
-
-// containsFold says whether any of words is in text, whatever its case.
-func containsFold(text string, words ...string) bool {
-	text = strings.ToLower(text)
-	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }

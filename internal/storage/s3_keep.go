@@ -156,8 +156,8 @@ func (s *S3) Delete(ctx context.Context, session id.Session) error {
 	})
 	for _, o := range list {
 		if err := s.remove(ctx, o.Key, o.VersionID); err != nil {
-			if locked(err) {
-				return held(session, "is locked by the storage %s", s).Because(err)
+			if kept(err) {
+				return held(session, "is not deleted by the storage %s: it is locked there, or we have no right to", s).Because(err)
 			}
 			return s.away(err)
 		}
