@@ -63,12 +63,16 @@ func (p *Parser) request(b []byte) (content int, err error) {
 	if len(p.requests) >= maxRequests {
 		return 0, bad(TooManyRequests)
 	}
+	if kind == typeRead || kind == typeWrite {
+		return p.transfer(id, kind, f)
+	}
+	return 0, p.other(id, kind, f)
+}
+
+// other follows a request that carries no content.
+func (p *Parser) other(id uint32, kind uint8, f fields) (err error) {
 	r := request{kind: kind}
 	switch kind {
-	case typeRead, typeWrite:
-		if content, err = p.transfer(&r, &f); err != nil {
-			return 0, err
-		}
 	case typeClose, typeReaddir:
 		err = p.handled(&r, &f)
 	default:
@@ -79,13 +83,13 @@ func (p *Parser) request(b []byte) (content int, err error) {
 		err = f.end()
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if p.named += r.named; p.named > maxNamed {
-		return 0, bad(TooManyNames)
+		return bad(TooManyNames)
 	}
 	p.requests[id] = r
-	return content, nil
+	return nil
 }
 
 // name reads a path that is told later.
@@ -132,23 +136,26 @@ func (p *Parser) handle(f *fields) (*file, error) {
 	return open, nil
 }
 
-// transfer follows READ and WRITE (section 6.4).
-func (p *Parser) transfer(r *request, f *fields) (content int, err error) {
-	if r.file, err = p.handle(f); err != nil {
+// transfer follows READ and WRITE (section 6.4). It allocates nothing: there is
+// one of them for every 32 KiB.
+func (p *Parser) transfer(id uint32, kind uint8, f fields) (content int, err error) {
+	r := request{kind: kind}
+	if r.file, err = p.handle(&f); err != nil {
 		return 0, err
 	}
 	r.offset, r.length = f.uint64(), f.uint32()
-	if f.short {
-		return 0, bad(Truncated)
+	if err := f.end(); err != nil {
+		return 0, err
 	}
 	if r.file.dir {
 		return 0, bad(WrongHandle)
 	}
-	if r.kind == typeWrite && r.offset > maxOffset {
+	if kind == typeWrite && r.offset > maxOffset {
 		return 0, bad(TooMuchData)
 	}
 	r.file.pending++
-	if r.kind == typeRead {
+	p.requests[id] = r
+	if kind == typeRead {
 		return 0, nil
 	}
 	r.file.sent(int64(r.offset), int64(r.length))
