@@ -13,9 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
-	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/id"
 	"github.com/sallyport-ssh/sallyport/internal/recording"
 	"github.com/sallyport-ssh/sallyport/internal/rig"
@@ -231,116 +228,6 @@ func (w *world) endedSince(before map[id.Session]bool) (session id.Session) {
 		return false
 	})
 	return session
-}
-
-// talk is a channel on which sftp runs, as a test leads it.
-type talk struct {
-	ssh.Channel
-	said chan string // stderr, at its end
-	exit chan uint32 // closed without one where there was none
-}
-
-func talkSFTP(t *testing.T, c *ssh.Client) talk {
-	t.Helper()
-	ch, requests, err := c.OpenChannel("session", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := talk{ch, make(chan string, 1), make(chan uint32, 1)}
-	go func() {
-		b, _ := io.ReadAll(ch.Stderr())
-		k.said <- string(b)
-	}()
-	go func() {
-		defer close(k.exit)
-		for r := range requests {
-			var m struct{ Status uint32 }
-			if r.Type == "exit-status" && ssh.Unmarshal(r.Payload, &m) == nil {
-				k.exit <- m.Status
-			}
-		}
-	}()
-	if ok, err := ch.SendRequest("subsystem", true, ssh.Marshal(struct{ Name string }{"sftp"})); !ok || err != nil {
-		t.Fatal(ok, err)
-	}
-	return k
-}
-
-const (
-	sftpInit = "\x00\x00\x00\x05\x01\x00\x00\x00\x03"
-	// sftpGuess writes to a handle that the node never gave.
-	sftpGuess = "\x00\x00\x00\x1a\x06\x00\x00\x00\x01\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01x"
-)
-
-func TestSFTPThatCannotBeFollowedEndsItsChannelAlone(t *testing.T) {
-	for _, test := range []struct{ name, say string }{
-		{"no SFTP at all", "GET / HTTP/1.0\r\n\r\n"},
-		{"a length that lies", sftpInit + "\xff\xff\xff\xff\x11"},
-		{"a handle that is guessed", sftpInit + sftpGuess},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t)
-			c, err := w.you.dial(w.web.Login + "@web-1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			k := talkSFTP(t, c)
-			io.WriteString(k, test.say)
-			io.Copy(io.Discard, k)
-			if status := <-k.exit; status != 254 {
-				t.Errorf("exit status %d", status)
-			}
-			if said := <-k.said; !strings.Contains(said, "sallyport: what your file transfer sends cannot be followed") {
-				t.Errorf("said %q", said)
-			}
-			other := must(c.NewSession())
-			if out, err := other.Output("echo lives"); string(out) != "lives\n" {
-				t.Errorf("another channel: %q, %v", out, err)
-			}
-			c.Close()
-			frames := w.recorded(w.last())
-			_, transfers := carried(t, frames)
-			if len(transfers) != 2 || transfers[0].Tool != "sftp" || transfers[0].Reason != string(fault.SFTPMalformed) || transfers[0].Unfollowed == "" {
-				t.Errorf("%+v", transfers)
-			}
-			if !strings.Contains(content(frames, recording.KindNotice), "cannot be followed") || !strings.Contains(content(frames, recording.KindInput), test.say) {
-				t.Error("not recorded")
-			}
-		})
-	}
-}
-
-func TestAFileThatIsCutOffIsTold(t *testing.T) {
-	w := newWorld(t)
-	c, err := w.you.dial(w.web.Login + "@web-1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	k := talkSFTP(t, c)
-	open := "\x03\x00\x00\x00\x01\x00\x00\x00\x03cut\x00\x00\x00\x1a\x00\x00\x00\x00"
-	io.WriteString(k, sftpInit+fmt.Sprintf("\x00\x00\x00%c", len(open))+open)
-	buf := make([]byte, 64<<10)
-	for got := []byte{}; !bytes.Contains(got, []byte("\x66\x00\x00\x00\x01\x00\x00\x00\x04\x00\x00\x00\x00")); { // the handle
-		n, err := k.Read(buf)
-		if err != nil {
-			t.Fatalf("no handle in %q: %v", got, err)
-		}
-		got = append(got, buf[:n]...)
-	}
-	io.WriteString(k, "\x00\x00\x80\x19\x06\x00\x00\x00\x02\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x00half of it")
-	rig.Eventually(t, 5*time.Second, "it is recorded", func() bool {
-		return strings.Contains(content(w.frames(w.last()), recording.KindInput), "half of it")
-	})
-	c.Close()
-	ops, transfers := carried(t, w.recorded(w.last()))
-	if op := find(t, ops, "write", "cut"); !op.Open || op.SHA256 != nil || op.Unhashed != "unclosed" || op.Write != 0 {
-		t.Errorf("%+v", op)
-	}
-	if len(transfers) != 1 || transfers[0].Files != 1 {
-		t.Errorf("%+v", transfers)
-	}
 }
 
 func TestContentIsKeptWhereARoleAsksForIt(t *testing.T) {

@@ -18,6 +18,12 @@
 // slows its writer, and a channel that nobody reads costs its window (2 MiB,
 // golang.org/x/crypto/ssh's) and nothing else.
 //
+// What a channel without a terminal carries is counted and named (cargo.go). SFTP
+// is followed beside: each operation is recorded before its answer goes on, and a
+// conversation that cannot be followed ends its channel, on both sides, and
+// nothing else. Of forwarded connections the destination, the counts and the
+// digests are told; their content is kept only where a role asks for it.
+//
 // At rest a channel holds no large buffer (flow.go).
 //
 // # Not recorded
