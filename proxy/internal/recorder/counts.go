@@ -35,16 +35,17 @@ func (c *counts) frame(kind recording.Kind, channel uint32, payload []byte) {
 	}
 }
 
-// file counts the files that SFTP carried.
+// file counts the files that SFTP and scp carried.
 func (c *counts) file(f recording.FileOp) {
 	if f.Code == 0 && (f.Read > 0 || f.Write > 0 || f.SHA256 != nil) {
 		c.files++
 	}
 }
 
-// transfer counts those that other tools carried; SFTP's were counted one by one.
+// transfer counts those that other tools carried; SFTP's and scp's were counted
+// one by one.
 func (c *counts) transfer(t recording.Transfer) {
-	if t.Tool != "sftp" {
+	if t.Tool != "sftp" && t.Tool != "scp" {
 		c.files += t.Files
 	}
 }
