@@ -2,8 +2,9 @@
 // proof: each event is a leaf of one Merkle tree (RFC 6962, section 2.1, as
 // tlog-tiles has it), each state of the tree is signed as a checkpoint, and
 // whoever holds a checkpoint can show that nothing before it was changed,
-// removed or put in between. AUDIT.md says it byte by byte, for somebody who
-// wants to write another verifier.
+// removed or put in between. AUDIT.md says what events there are, and
+// CHECKPOINTS.md how they are proof, both byte by byte, for somebody who wants to
+// write another verifier.
 //
 // # Shape
 //
