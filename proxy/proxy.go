@@ -31,7 +31,12 @@
 // minute and opens one login on one node from this proxy's address. Whoever takes
 // a proxy over sees and steers the sessions that run through it, and can ask the
 // CA in the names of people who connect while it lasts; a connection ticket (see
-// DESIGN) is against the latter.
+// DESIGN) is against the latter. What was recorded for auditors' keys before it
+// cannot be read there: a session's content key is forgotten at its end.
+//
+// The host key is the one that signs seals. It says who recorded; a proxy that was
+// taken over can seal what it likes of its own sessions, but not change what is
+// sealed, what the CA's log has, or what has left the machine.
 //
 // Promises:
 //
@@ -39,7 +44,11 @@
 //     user CA and proof of its key; keys, passwords and certificates of other
 //     kinds are refused.
 //   - Nothing reaches a node or a client that the recorder does not have first;
-//     a recorder that fails ends its session.
+//     a recorder that fails ends its session, and one that could not keep another
+//     recording lets none begin.
+//   - The CA hears of each recording that it has begun, and how it was sealed; or
+//     that there is none, or a damaged one. What this process cannot tell, the next
+//     one does.
 //   - A node's host key is always verified, against a pinned key or as the host
 //     certificate of exactly that node; nothing is sent before.
 //   - What is unknown (kinds of channels, requests, options) is refused.

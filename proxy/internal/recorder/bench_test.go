@@ -81,6 +81,35 @@ func BenchmarkSession(b *testing.B) {
 	})
 }
 
+// BenchmarkCompact is the background's share: a full tail of an interactive hour is
+// read, compressed, encrypted, chained, written and synced.
+func BenchmarkCompact(b *testing.B) {
+	var frames []recording.Frame
+	size := 0
+	for _, f := range hour.Frames(1) {
+		if f.Kind != recording.KindSession && f.Kind != recording.KindEnd && size < tailFull {
+			frames = append(frames, f)
+			size += len(f.Payload) + recording.RecordSize
+		}
+	}
+	r := open(b, openDir(b, b.TempDir()))
+	r.queued = true // the Dir's own compactor keeps out
+	b.SetBytes(int64(size))
+	for b.Loop() {
+		b.StopTimer()
+		for _, f := range frames {
+			if err := r.Append(f.Kind, f.Channel, f.Payload); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		if err := r.shrink(); err != nil {
+			b.Fatal(err)
+		}
+		r.queued = true
+	}
+}
+
 // BenchmarkHour is the size of the scripted hour on disk, as the recorder leaves
 // it, beside what its output takes as asciicast v2 with gzip.
 func BenchmarkHour(b *testing.B) {

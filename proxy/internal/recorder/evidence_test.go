@@ -406,9 +406,11 @@ func (p *picture) Frame(f recording.Frame) {
 	}
 }
 
-func (p *picture) Now() []recording.Screen {
-	return []recording.Screen{{Channel: 1, Columns: 80, Rows: 24, ANSI: p.last}}
+func (p *picture) Now() ([]recording.Screen, bool) {
+	return []recording.Screen{{Channel: 1, Columns: 80, Rows: 24, ANSI: p.last}}, true
 }
+
+func (p *picture) Rest() {}
 
 func TestBlocksBeginWithTheScreensOfTheirTime(t *testing.T) {
 	dir := t.TempDir()
