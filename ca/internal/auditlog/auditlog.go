@@ -63,6 +63,9 @@ type Log struct {
 	stop   context.CancelFunc
 	ending context.Context // ended by Close
 
+	// turn is held by whoever compares the tree with the store and takes more in:
+	// what the store says must not be older than the tree.
+	turn sync.Mutex
 	tree tree
 
 	mu        sync.Mutex

@@ -225,6 +225,7 @@ func (w *world) step(l *Log) {
 }
 
 func TestTheLogIsSignedAsItGrows(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l := w.log()
 	w.step(l)
@@ -250,6 +251,7 @@ func TestTheLogIsSignedAsItGrows(t *testing.T) {
 
 // TestACheckpointComesWithinASecond, and none while nothing happens.
 func TestACheckpointComesWithinASecond(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l := w.log()
 	w.run(l)
@@ -271,9 +273,48 @@ func TestACheckpointComesWithinASecond(t *testing.T) {
 	}
 }
 
+// TestReadersDoNotDisturb: they ask for what is newer than the tree, while it
+// grows, and find no damage where there is none.
+func TestReadersDoNotDisturb(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.log()
+	w.append(1)
+	w.step(l)
+	w.run(l)
+	ctx, stop := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				state, err := w.store.LogState(ctx)
+				if err != nil {
+					continue
+				}
+				last := state.Size - 1
+				tile := audit.Tile{Index: last / 256, Width: int(last%256) + 1, Entries: true}
+				if _, err := l.Bundle(ctx, tile); err != nil && ctx.Err() == nil {
+					t.Errorf("%s: %v", tile.Path(), err)
+				}
+			}
+		})
+	}
+	for range 60 {
+		w.append(20)
+	}
+	rig.Eventually(t, 20*time.Second, "all is signed", func() bool { signed, _ := l.current(); return signed.Size == 1201 })
+	stop()
+	readers.Wait()
+	if err := l.Damage(); err != nil {
+		t.Error(err)
+	}
+	w.whole(l, 1201)
+}
+
 // TestTwoCAsSignOneLog: both follow one database, with one signer or with one
 // each, and never sign two roots for one size.
 func TestTwoCAsSignOneLog(t *testing.T) {
+	t.Parallel()
 	postgres := rig.Postgres(t).URL
 	for name, shared := range map[string]bool{"one signer for both": true, "a signer each": false, "a signer each, PostgreSQL": false} {
 		t.Run(name, func(t *testing.T) {
@@ -316,6 +357,7 @@ func TestTwoCAsSignOneLog(t *testing.T) {
 
 // TestADatabaseThatWasAwayDelaysCheckpoints, and nothing is lost or signed twice.
 func TestADatabaseThatWasAwayDelaysCheckpoints(t *testing.T) {
+	t.Parallel()
 	db := rig.Postgres(t)
 	w := &world{t: t, url: db.URL, key: newKey(t)}
 	w.store = w.open()
@@ -339,6 +381,7 @@ func TestADatabaseThatWasAwayDelaysCheckpoints(t *testing.T) {
 
 // TestFaults: each step failed, and failed but persisted; then every invariant.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	away := fault.New(fault.Unavailable, fault.SignerAway, "away")
 	for name, fail := range map[string]func(w *world, l *Log) *Log{
 		"the signer is away": func(w *world, l *Log) *Log {
@@ -402,6 +445,7 @@ func TestFaults(t *testing.T) {
 
 // TestWhatIsWrittenInTheDatabaseIsFound: the database's owner changes history.
 func TestWhatIsWrittenInTheDatabaseIsFound(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		sql   []string
@@ -447,6 +491,7 @@ func TestWhatIsWrittenInTheDatabaseIsFound(t *testing.T) {
 
 // TestAChangedEventIsNotShown, although its tile is whole and the CA runs on.
 func TestAChangedEventIsNotShown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l := w.log()
 	w.append(600)
@@ -476,6 +521,7 @@ func TestAChangedEventIsNotShown(t *testing.T) {
 
 // TestDamageIsToldOnceAndSignsNothingMore: in the log of the CA, and as an event.
 func TestDamageIsToldOnceAndSignsNothingMore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l := w.log()
 	var lines lockedBuffer

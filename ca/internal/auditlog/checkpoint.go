@@ -8,71 +8,86 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/store"
 )
 
-// step signs what is new. It is one straight procedure: nothing is signed that a
-// step before would have found to be damaged.
+// made is a checkpoint, and when it was made.
+type made struct {
+	audit.Signed
+	at int64 // Unix microseconds
+}
+
+// step signs what is new. Nothing is signed that follow would have found to be
+// damaged, now or before.
 func (l *Log) step(ctx context.Context) error {
-	// 1. What was signed last, by whichever CA; and only then what there is.
-	signed, at, err := l.latest(ctx)
-	if err != nil {
+	signed, next, err := l.follow(ctx)
+	if err != nil || next.Size == 0 {
 		return err
-	}
-	state, err := l.Store.LogState(ctx)
-	if err != nil {
-		return err
-	}
-	if state.Size < signed.Size {
-		return damaged("the log was rolled back: %d events were signed, and now there are %d", signed.Size, state.Size)
-	}
-	// 2. The tree as it follows from the events, first as far as it was signed.
-	if err := l.tree.open(ctx, signed.Checkpoint); err != nil {
-		return err
-	}
-	if now := l.tree.size(); state.Size < now {
-		return damaged("the log was rolled back: there were %d events, and now there are %d", now, state.Size)
-	}
-	if err := l.tree.advance(ctx, signed.Size); err != nil {
-		return err
-	}
-	if root, err := l.tree.rootAt(ctx, signed.Size); err != nil {
-		return err
-	} else if signed.Size > 0 && root != signed.Root {
-		return damaged("the first %d events are not those that were signed", signed.Size)
-	}
-	// 3. Then all of it. It has to be what the store carried along.
-	if err := l.tree.advance(ctx, state.Size); err != nil {
-		return err
-	}
-	next := audit.Checkpoint{Origin: l.Origin(), Size: state.Size}
-	if _, next.Root = l.tree.root(); state.Size == 0 {
-		return nil
-	}
-	if kept, err := state.Frontier.Root(state.Size); err != nil || kept != next.Root {
-		return damaged("the %d events are not those that were logged: somebody has written in the database", state.Size)
 	}
 	if err := l.Damage(); err != nil {
 		return err
 	}
-	// 4. Sign it, unless somebody has.
 	if next.Size > signed.Size {
-		if signed, at, err = l.sign(ctx, signed.Size, next); err != nil {
+		if signed, err = l.sign(ctx, signed.Size, next); err != nil {
 			return err
 		}
 	}
-	l.publish(signed, at)
+	l.publish(signed)
 	return nil
 }
 
-// latest is the newest stored checkpoint, verified; without one, the zero Signed.
-func (l *Log) latest(ctx context.Context) (audit.Signed, int64, error) {
+// follow brings the tree up to date and returns what was signed last, and what is
+// there now. Its order is the point.
+func (l *Log) follow(ctx context.Context) (signed made, next audit.Checkpoint, err error) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	// 1. What was signed last, by whichever CA; and only then what there is.
+	if signed, err = l.latest(ctx); err != nil {
+		return signed, next, err
+	}
+	state, err := l.Store.LogState(ctx)
+	if err != nil {
+		return signed, next, err
+	}
+	if state.Size < signed.Size {
+		return signed, next, damaged("the log was rolled back: %d events were signed, and now there are %d", signed.Size, state.Size)
+	}
+	// 2. The tree as it follows from the events, first as far as it was signed.
+	if err := l.tree.open(ctx, signed.Checkpoint); err != nil {
+		return signed, next, err
+	}
+	if now := l.tree.size(); state.Size < now {
+		return signed, next, damaged("the log was rolled back: there were %d events, and now there are %d", now, state.Size)
+	}
+	if err := l.tree.advance(ctx, signed.Size); err != nil {
+		return signed, next, err
+	}
+	root, err := l.tree.rootAt(ctx, signed.Size)
+	if err != nil {
+		return signed, next, err
+	}
+	if signed.Size > 0 && root != signed.Root {
+		return signed, next, damaged("the first %d events are not those that were signed", signed.Size)
+	}
+	// 3. Then all of it. It has to be what the store carried along.
+	if err := l.tree.advance(ctx, state.Size); err != nil {
+		return signed, next, err
+	}
+	kept, err := state.Frontier.Root(state.Size)
+	if root = l.tree.root(); err != nil || kept != root {
+		return signed, next, damaged("the %d events are not those that were logged: somebody has written in the database", state.Size)
+	}
+	return signed, audit.Checkpoint{Origin: l.Origin(), Size: state.Size, Root: root}, nil
+}
+
+// latest is the newest stored checkpoint, verified; without one, the zero made.
+func (l *Log) latest(ctx context.Context) (made, error) {
 	c, err := l.Store.LatestCheckpoint(ctx)
 	if fault.ReasonOf(err) == fault.NotFound {
-		return audit.Signed{}, 0, nil
+		return made{}, nil
 	}
 	if err != nil {
-		return audit.Signed{}, 0, err
+		return made{}, err
 	}
 	signed, err := l.open(c)
-	return signed, c.At, err
+	return made{signed, c.At}, err
 }
 
 // open verifies a stored checkpoint: the database is not trusted with it.
@@ -89,16 +104,16 @@ func (l *Log) open(c store.Checkpoint) (audit.Signed, error) {
 
 // sign has next signed and stores it. old is the size that was signed last, as
 // far as the database knows.
-func (l *Log) sign(ctx context.Context, old int64, next audit.Checkpoint) (audit.Signed, int64, error) {
+func (l *Log) sign(ctx context.Context, old int64, next audit.Checkpoint) (made, error) {
 	var note []byte
 	for range 2 {
 		proof, err := next.ProveConsistency(old, l.tree.reader(ctx))
 		if err != nil {
-			return audit.Signed{}, 0, named(err)
+			return made{}, named(err)
 		}
 		var last int64
 		if note, last, err = l.Signer.SignCheckpoint(ctx, old, next, proof); err != nil {
-			return audit.Signed{}, 0, err
+			return made{}, err
 		}
 		if note != nil {
 			break
@@ -106,17 +121,17 @@ func (l *Log) sign(ctx context.Context, old int64, next audit.Checkpoint) (audit
 		// It has signed more than was stored: another CA's, a moment ago, or one
 		// whose CA was killed before it could store it.
 		if old = last; old > next.Size {
-			return audit.Signed{}, 0, fault.New(fault.Unavailable, fault.SignerAway, "the signer is ahead of this CA, at %d events", last)
+			return made{}, fault.New(fault.Unavailable, fault.SignerAway, "the signer is ahead of this CA, at %d events", last)
 		}
 	}
 	if note == nil {
-		return audit.Signed{}, 0, fault.New(fault.Unavailable, fault.SignerAway, "the signer is asked by others at the same moment")
+		return made{}, fault.New(fault.Unavailable, fault.SignerAway, "the signer is asked by others at the same moment")
 	}
 	at := l.Now().UnixMicro()
 	stored, err := l.Store.PutCheckpoint(ctx, store.Checkpoint{Size: next.Size, Root: next.Root, At: at, Note: string(note)})
 	if err != nil {
-		return audit.Signed{}, 0, err
+		return made{}, err
 	}
 	signed, err := l.open(stored)
-	return signed, stored.At, err
+	return made{signed, stored.At}, err
 }

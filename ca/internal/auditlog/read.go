@@ -14,7 +14,7 @@ import (
 const stale = 5 * time.Minute
 
 // publish tells readers and witnesses what was signed last.
-func (l *Log) publish(s audit.Signed, atMicro int64) {
+func (l *Log) publish(s made) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(s.Witnesses) >= l.Trust.Quorum() {
@@ -23,7 +23,7 @@ func (l *Log) publish(s audit.Signed, atMicro int64) {
 	if s.Size <= l.newest.Size {
 		return
 	}
-	l.newest, l.at = s, time.UnixMicro(atMicro)
+	l.newest, l.at = s.Signed, time.UnixMicro(s.at)
 	close(l.news)
 	l.news = make(chan struct{})
 }
@@ -165,6 +165,8 @@ func (l *Log) Reach(ctx context.Context, size int64) error {
 	if l.tree.size() >= size {
 		return nil
 	}
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	state, err := l.Store.LogState(ctx)
 	if err != nil {
 		return err

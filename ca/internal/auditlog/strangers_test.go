@@ -53,6 +53,7 @@ func serve(t *testing.T, l *Log) (url string) {
 
 // TestAStrangersProgramVerifiesTheLog: Tessera's fsck reads every tile and event.
 func TestAStrangersProgramVerifiesTheLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l := w.log()
 	for _, n := range []int{1, 255, 44, 70_000} {
@@ -71,6 +72,7 @@ func TestAStrangersProgramVerifiesTheLog(t *testing.T) {
 // TestAStrangersWitnessCosigns: litewitness, which is away for a while, and sees
 // a log that forks.
 func TestAStrangersWitnessCosigns(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stranger := rig.StartWitness(t, origin, w.vkey())
 	witness, err := audit.ParseWitness(stranger.Key)

@@ -19,7 +19,7 @@ type tree struct {
 
 	mu      sync.Mutex
 	edge    *audit.Edge  // nil until it was opened
-	pending []store.Tile // full, and not stored yet
+	pending []store.Tile // full, and not known to be stored
 }
 
 func (t *tree) size() int64 {
@@ -57,14 +57,16 @@ func (t *tree) open(ctx context.Context, c audit.Checkpoint) error {
 }
 
 // advance takes the events up to size in, and stores the tiles that they fill.
+// One goroutine does it at a time; others read meanwhile.
 func (t *tree) advance(ctx context.Context, size int64) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.flush(ctx); err != nil {
-		return err
-	}
-	for t.edge.Size() < size {
-		from := t.edge.Size()
+	for {
+		if err := t.flush(ctx); err != nil {
+			return err
+		}
+		from := t.size()
+		if from >= size {
+			return nil
+		}
 		entries, err := t.store.EventsFrom(ctx, from, int(min(size-from, page)))
 		if err != nil {
 			return err
@@ -72,43 +74,51 @@ func (t *tree) advance(ctx context.Context, size int64) error {
 		if len(entries) == 0 {
 			return damaged("event %d is missing, of %d", from, size)
 		}
-		for _, e := range entries {
-			// The leaf and not the hash beside it: it is the leaf that is shown.
-			t.edge.Push(audit.LeafHash(e.Leaf), func(full audit.Tile, hashes []byte) error {
-				t.pending = append(t.pending, store.Tile{Level: full.Level, Index: full.Index, Hashes: hashes})
-				return nil
-			})
-		}
-		if err := t.flush(ctx); err != nil {
-			return err
-		}
+		t.push(entries)
 	}
-	return nil
 }
 
-// flush stores what is full. t.mu is held.
-func (t *tree) flush(ctx context.Context) error {
-	if len(t.pending) == 0 {
-		return nil
-	}
-	if err := t.store.PutTiles(ctx, t.pending...); err != nil {
-		return err
-	}
-	t.pending = nil
-	return nil
-}
-
-// root is that of the tree as far as it is known, and its size.
-func (t *tree) root() (int64, audit.Hash) {
+// push appends the entries' leaves, and not the hashes that stand beside them in
+// the store: it is the leaves that are shown.
+func (t *tree) push(entries []audit.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.edge.Size(), t.edge.Root()
+	for _, e := range entries {
+		t.edge.Push(audit.LeafHash(e.Leaf), func(full audit.Tile, hashes []byte) error {
+			t.pending = append(t.pending, store.Tile{Level: full.Level, Index: full.Index, Hashes: hashes})
+			return nil
+		})
+	}
+}
+
+// flush stores what is full. Until then a reader finds it in pending.
+func (t *tree) flush(ctx context.Context) error {
+	t.mu.Lock()
+	full := t.pending
+	t.mu.Unlock()
+	if len(full) == 0 {
+		return nil
+	}
+	if err := t.store.PutTiles(ctx, full...); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.pending = nil
+	t.mu.Unlock()
+	return nil
+}
+
+// root is that of the tree as far as it is known.
+func (t *tree) root() audit.Hash {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.edge.Root()
 }
 
 // rootAt is the root of the tree when it had size events, at most as many as now.
 func (t *tree) rootAt(ctx context.Context, size int64) (audit.Hash, error) {
-	if now, root := t.root(); now == size {
-		return root, nil
+	if t.size() == size {
+		return t.root(), nil
 	}
 	edge, err := audit.OpenEdge(size, t.reader(ctx))
 	if err != nil {
@@ -124,7 +134,7 @@ func (t *tree) reader(ctx context.Context) audit.ReadTile {
 
 // tile returns a tile of hashes, or not_found where the log is not that long.
 func (t *tree) tile(ctx context.Context, want audit.Tile) ([]byte, error) {
-	have, err := t.width(want)
+	have, err := t.held(want)
 	if err != nil || have != nil {
 		return have, err
 	}
@@ -142,9 +152,9 @@ func (t *tree) tile(ctx context.Context, want audit.Tile) ([]byte, error) {
 	return hashes[:want.Width*len(audit.Hash{})], nil
 }
 
-// width says whether the tree has want: not at all (not_found), in its edge (the
-// hashes), or in a full tile (nil).
-func (t *tree) width(want audit.Tile) ([]byte, error) {
+// held says whether the tree has want: not at all (not_found), in memory (the
+// hashes), or in a stored tile (nil).
+func (t *tree) held(want audit.Tile) ([]byte, error) {
 	none := fault.New(fault.Missing, fault.NotFound, "the audit log has no %s", want.Path())
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -153,6 +163,11 @@ func (t *tree) width(want audit.Tile) ([]byte, error) {
 	}
 	full := t.edge.Size() >> (audit.TileHeight * (want.Level + 1))
 	if want.Index < full {
+		for _, p := range t.pending {
+			if p.Level == want.Level && p.Index == want.Index {
+				return p.Hashes[:want.Width*len(audit.Hash{})], nil
+			}
+		}
 		return nil, nil
 	}
 	at, hashes := t.edge.Partial(want.Level)

@@ -90,6 +90,7 @@ func conflict(size string) func(http.ResponseWriter, string, []byte) {
 
 // TestAWitnessThatIsWrongIsNotStored, stalls nothing, and is asked again.
 func TestAWitnessThatIsWrongIsNotStored(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]func(h *handWitness) func(http.ResponseWriter, string, []byte){
 		"is broken": func(*handWitness) func(http.ResponseWriter, string, []byte) {
 			return func(w http.ResponseWriter, _ string, _ []byte) { http.Error(w, "no", http.StatusInternalServerError) }
@@ -145,6 +146,7 @@ func TestAWitnessThatIsWrongIsNotStored(t *testing.T) {
 
 // TestAWitnessThatHasSeenMoreIsToldOf: the database was restored from a backup.
 func TestAWitnessThatHasSeenMoreIsToldOf(t *testing.T) {
+	t.Parallel()
 	w, h := newWorld(t), newHandWitness(t)
 	witness, err := audit.ParseWitness(h.vkey())
 	if err != nil {
@@ -163,6 +165,7 @@ func TestAWitnessThatHasSeenMoreIsToldOf(t *testing.T) {
 
 // TestAWitnessThatHangsStallsNothing: not the log, and not the end of the CA.
 func TestAWitnessThatHangsStallsNothing(t *testing.T) {
+	t.Parallel()
 	w, h := newWorld(t), newHandWitness(t)
 	witness, err := audit.ParseWitness(h.vkey())
 	if err != nil {
