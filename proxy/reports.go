@@ -29,7 +29,8 @@ const reporters = 4
 type reports struct {
 	ca    *wire.Client
 	log   *slog.Logger
-	notes *recorder.Dir // set by resume
+	notes *recorder.Dir // set by resume, before anything is reported
+	ready chan struct{} // closed by resume
 
 	mu    sync.Mutex
 	queue []*report
@@ -53,7 +54,7 @@ type note struct {
 }
 
 func newReports(ca *wire.Client, log *slog.Logger) *reports {
-	return &reports{ca: ca, log: log, owed: map[id.Session]*note{}, more: make(chan struct{})}
+	return &reports{ca: ca, log: log, ready: make(chan struct{}), owed: map[id.Session]*note{}, more: make(chan struct{})}
 }
 
 // started reports the beginning of a recording.
@@ -87,8 +88,10 @@ func (e *reports) ended(x id.Session, end wire.EndRequest) {
 	e.add(&report{session: x, path: wire.PathProxyEnd, body: end, last: end.Seal != nil || end.Lost})
 }
 
-// sealed reports a seal that could not be made when its session ended.
+// sealed reports a seal that could not be made when its session ended. It waits
+// for resume: the recorder may be faster.
 func (e *reports) sealed(f recorder.Finished) {
+	<-e.ready
 	e.mu.Lock()
 	end := wire.EndRequest{}
 	if n := e.owed[f.Session]; n != nil && n.End != nil {
@@ -118,6 +121,7 @@ func (e *reports) without(x id.Session, err error) {
 // those of which the CA has not everything.
 func (e *reports) resume(dir *recorder.Dir, recovered []recorder.Finished) error {
 	e.notes = dir
+	defer close(e.ready)
 	notes, err := dir.Notes()
 	if err != nil {
 		return err

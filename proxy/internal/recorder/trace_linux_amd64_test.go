@@ -24,7 +24,6 @@ var mishaps = []mishap{
 	{"fails", syscall.EIO, false},
 	{"fails but is carried out", syscall.EIO, true},
 	{"finds the disk full", syscall.ENOSPC, false},
-	{"is not reached: the process is killed", 0, false},
 	{"is the last: the process is killed", 0, true},
 }
 
