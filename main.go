@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/login"
 	"github.com/sallyport-ssh/sallyport/login/admin"
 	"github.com/sallyport-ssh/sallyport/login/audit"
+	"github.com/sallyport-ssh/sallyport/login/recordings"
 	"github.com/sallyport-ssh/sallyport/login/sessions"
 )
 
@@ -37,6 +38,7 @@ type chapter struct {
 // book is the table of parts, in the order in which help lists them.
 func book() []chapter {
 	person, admins, auditors := login.Commands(), admin.Commands(login.Connect), sessions.Commands(login.Connect)
+	evidence := recordings.Commands(login.Connect)
 	return append([]chapter{
 		{"You", []part{
 			{"login", "sign in, and set up ssh", person["login"]},
@@ -51,6 +53,7 @@ func book() []chapter {
 			{"sessions", "list, show, play and export what was recorded", auditors["sessions"]},
 			{"play", "play a recorded session", auditors["play"]},
 			{"audit", "list the audit log, keep a copy of it, and verify it", audit.Commands(login.Connect)["audit"]},
+			{"recording", "verify and export the evidence of a session", evidence["recording"]},
 		}},
 		{"What ssh runs", []part{
 			{"check", "renew the certificate if it has to be", person["check"]},

@@ -142,7 +142,7 @@ type Certificate struct {
 type Recording struct {
 	Header     []byte   `json:"header,omitempty"`     // SHA-256 with which its chain begins
 	Digest     []byte   `json:"digest,omitempty"`     // SHA-256 with which its chain ends; in a seal
-	Seal       []byte   `json:"seal,omitempty"`       // SHA-256 of the seal's statement
+	Seal       []byte   `json:"seal,omitempty"`       // SHA-256 of the seal, as it stands in the file
 	SealedBy   string   `json:"sealed_by,omitempty"`  // SHA256:... of the proxy's key
 	Frames     uint64   `json:"frames,omitempty"`     // in all
 	Bytes      int64    `json:"bytes,omitempty"`      // of the file

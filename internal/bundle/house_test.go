@@ -118,6 +118,6 @@ func story(s subject) []audit.Event {
 	started.Recording = &audit.Recording{Header: s.seal.Header}
 	ended := of(audit.SessionEnded, 22*time.Minute)
 	sealed := of(audit.RecordingSealed, 22*time.Minute)
-	sealed.Recording = &audit.Recording{Header: s.seal.Header, Digest: s.seal.Chain, Seal: s.statement(), SealedBy: s.sealedBy(), Frames: s.seal.Frames}
+	sealed.Recording = &audit.Recording{Header: s.seal.Header, Digest: s.seal.Chain, Seal: s.sealDigest(), SealedBy: s.sealedBy(), Frames: s.seal.Frames, Bytes: s.seal.FileSize()}
 	return []audit.Event{login, granted, started, ended, sealed}
 }

@@ -70,6 +70,10 @@ func (f *findings) checkLog(b *Bundle, keys Trust, s subject) *LogPlace {
 func (f *findings) checkStory(story []told, place *LogPlace, s subject) {
 	count := map[audit.Kind]int{}
 	for i, e := range story {
+		// A proxy that told of a seal what could not be true sealed nothing.
+		if e.Kind == audit.RecordingSealed && e.Outcome == audit.Refused {
+			continue
+		}
 		count[e.Kind]++
 		if i > 0 && e.At < story[i-1].At {
 			f.add(e.where(), Disorder, "it is earlier than the entry before it")
@@ -184,12 +188,13 @@ func (f *findings) checkLoginGranted(e told, s subject) {
 func (f *findings) checkSealed(e told, s subject) {
 	r := recorded(e)
 	f.digest(e, "its recording ends with", r.Digest, s.seal.Chain)
-	f.digest(e, "its seal is", r.Seal, s.statement())
+	f.digest(e, "its seal is", r.Seal, s.sealDigest())
 	if r.Header != nil {
 		f.digest(e, "its recording begins with", r.Header, s.seal.Header)
 	}
 	f.same(e.where(), "sealed by", r.SealedBy, s.sealedBy(), "the recording")
 	f.same(e.where(), "frames", r.Frames, s.seal.Frames, "the recording")
+	f.same(e.where(), "bytes", r.Bytes, s.seal.FileSize(), "the recording")
 }
 
 func stamp(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }

@@ -50,9 +50,9 @@ func newSubject(m recording.Meta, s *recording.Seal) (subject, error) {
 
 func (s subject) started() time.Time { return time.UnixMicro(s.Started) }
 
-// statement is the digest of what the proxy signed.
-func (s subject) statement() []byte {
-	d := sha256.Sum256(s.seal.Text)
+// sealDigest is by what the log names the seal.
+func (s subject) sealDigest() []byte {
+	d := sha256.Sum256(s.seal.Encode())
 	return d[:]
 }
 
