@@ -10,8 +10,13 @@
 // without gaps across all processes, start at 1 and are never used twice, also
 // not after a crash. The serial and the intent are stored before a certificate is signed.
 //
+// Whatever changes something that counts writes its event into the audit log in
+// the same transaction, and so in the same commit: neither is there without the
+// other. The log has no gaps, and its tree is the one that counters carries along
+// (events.go; internal/audit/AUDIT.md).
+//
 // Writes of concurrent callers are gathered into one commit (batch.go): one
-// refusal undoes nobody else's work.
+// refusal undoes nobody else's work, and leaves neither a serial nor an event.
 //
 // # One writer at a time
 //
