@@ -30,6 +30,10 @@
 // leave with a key. Somebody who takes the database over can change nodes and
 // policy, and so who gets in; they still hold no key.
 //
+// Whoever takes either over cannot unsay what was logged before without being
+// found: the audit log is a signed tree, of which others hold copies and
+// checkpoints (internal/audit).
+//
 // What is missing refuses: no policy denies everybody, an issuer or database that
 // is away makes logins and sessions fail with a clear sentence, and a state older
 // than a few seconds decides nothing. The CA has no state outside the database

@@ -65,7 +65,7 @@ func (k *key) SignCheckpoint(_ context.Context, old int64, next audit.Checkpoint
 	if k.away != nil {
 		return nil, 0, k.away
 	}
-	if k.last.Size != old && next.Size > k.last.Size {
+	if next.Size < k.last.Size || k.last.Size != old && next.Size > k.last.Size {
 		return nil, k.last.Size, nil
 	}
 	if k.last.Size > 0 {
@@ -486,6 +486,32 @@ func TestWhatIsWrittenInTheDatabaseIsFound(t *testing.T) {
 				t.Error("it was signed")
 			}
 		})
+	}
+}
+
+// TestABackupThatIsRestoredIsFound by what the signer remembers. What came after
+// the backup is gone, and something else would be signed in its place.
+func TestABackupThatIsRestoredIsFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.log()
+	w.append(500)
+	w.step(l)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	w.owner(`VACUUM INTO '` + backup + `'`)
+	w.append(100)
+	w.step(l)
+
+	restored := &world{t: t, path: backup, key: w.key}
+	restored.store = restored.open()
+	l = restored.log()
+	restored.append(10)
+	if err := l.step(t.Context()); fault.ReasonOf(err) != fault.LogDamaged || !strings.Contains(err.Error(), "600 events were signed, and now there are 510") {
+		t.Errorf("got %v", err)
+	}
+	// A CA that is only a moment behind is not damaged.
+	if err := l.ahead(t.Context(), 505); fault.ReasonOf(err) != fault.SignerAway {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -121,7 +121,7 @@ func (l *Log) sign(ctx context.Context, old int64, next audit.Checkpoint) (made,
 		// It has signed more than was stored: another CA's, a moment ago, or one
 		// whose CA was killed before it could store it.
 		if old = last; old > next.Size {
-			return made{}, fault.New(fault.Unavailable, fault.SignerAway, "the signer is ahead of this CA, at %d events", last)
+			return made{}, l.ahead(ctx, last)
 		}
 	}
 	if note == nil {
@@ -134,4 +134,17 @@ func (l *Log) sign(ctx context.Context, old int64, next audit.Checkpoint) (made,
 	}
 	signed, err := l.open(stored)
 	return made{signed, stored.At}, err
+}
+
+// ahead says what it means that the signer has signed more than this CA asks for.
+// What it signs is stored before: a log that is smaller now has lost events.
+func (l *Log) ahead(ctx context.Context, last int64) error {
+	state, err := l.Store.LogState(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Size < last {
+		return damaged("the log was rolled back: %d events were signed, and now there are %d", last, state.Size)
+	}
+	return fault.New(fault.Unavailable, fault.SignerAway, "another CA has had %d events signed", last)
 }

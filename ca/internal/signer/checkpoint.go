@@ -88,8 +88,9 @@ func newLogKey(source KeySource) (*logKey, error) {
 
 // sign returns the note of next, or refuses. note is nil, without an error, where
 // old is not the size that was signed last, which is returned: the CA then proves
-// from there. (Several CAs have one signer, and one may have stopped between a
-// signature and its storage.)
+// from there, or finds that its log is smaller. (Several CAs have one signer, and
+// one may be a moment behind, or have stopped between a signature and its
+// storage.)
 func (l *logKey) sign(old int64, next audit.Checkpoint, proof audit.Proof) (note []byte, last int64, err error) {
 	if next.Origin != l.origin {
 		return nil, 0, damaged("this key signs checkpoints of %s, and not of %q", l.origin, next.Origin)
@@ -97,10 +98,7 @@ func (l *logKey) sign(old int64, next audit.Checkpoint, proof audit.Proof) (note
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.last != (audit.Checkpoint{}) {
-		if next.Size < l.last.Size {
-			return nil, 0, damaged("the log was rolled back: %d events were signed, and now there are %d", l.last.Size, next.Size)
-		}
-		if old != l.last.Size && next.Size > l.last.Size {
+		if next.Size < l.last.Size || old != l.last.Size && next.Size > l.last.Size {
 			return nil, l.last.Size, nil
 		}
 		if err := next.CheckConsistency(l.last, proof); err != nil {

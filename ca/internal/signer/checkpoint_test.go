@@ -94,8 +94,10 @@ func TestTheSignerSignsOneHistory(t *testing.T) {
 		{"from another size than the last is told the last", 50, ours.at(200), ours.proof(50, 200), "", 100},
 		{"from nothing is told the last", 0, ours.at(200), nil, "", 100},
 
-		{"a smaller one", 100, ours.at(99), nil, fault.LogDamaged, 0},
-		{"the empty one", 0, ours.at(0), nil, fault.LogDamaged, 0},
+		{"a smaller one is told the last", 100, ours.at(99), nil, "", 100},
+		{"a smaller one of another history, too", 0, other.at(99), nil, "", 100},
+		{"the empty one, too", 0, ours.at(0), nil, "", 100},
+
 		{"another of the same size", 100, other.at(100), nil, fault.LogDamaged, 0},
 		{"another history", 100, other.at(200), other.proof(100, 200), fault.LogDamaged, 0},
 		{"another history with the proof of ours", 100, other.at(200), ours.proof(100, 200), fault.LogDamaged, 0},
@@ -112,7 +114,7 @@ func TestTheSignerSignsOneHistory(t *testing.T) {
 			if fault.ReasonOf(err) != test.reason || last != test.last {
 				t.Fatalf("last %d, %v", last, err)
 			}
-			if signed := note != nil; signed != (err == nil && last == test.next.Size) {
+			if signed := note != nil; signed != (err == nil && last == test.next.Size) || e.tree.last.Size < 100 {
 				t.Errorf("signed %v", signed)
 			}
 			// Nothing of what was refused is remembered.
@@ -144,9 +146,12 @@ func TestACheckpointOverTheWire(t *testing.T) {
 	if _, _, err := client.SignCheckpoint(t.Context(), 10, h.at(300), h.proof(10, 300)); err != nil {
 		t.Error(err)
 	}
-	_, _, err = client.SignCheckpoint(t.Context(), 300, h.at(299), nil)
+	if note, last, err := client.SignCheckpoint(t.Context(), 300, h.at(299), nil); note != nil || last != 300 || err != nil {
+		t.Errorf("a smaller one: %q, %d, %v", note, last, err)
+	}
+	_, _, err = client.SignCheckpoint(t.Context(), 300, newHistory(t, 300, "them").at(300), nil)
 	if f := fault.Of(err); f.Reason != fault.LogDamaged || f.Kind != fault.Conflict {
-		t.Errorf("rolled back: %v", err)
+		t.Errorf("another history: %v", err)
 	}
 	if _, err := client.Sign(t.Context(), loginRequest(newKey25519(t))); err != nil {
 		t.Errorf("a certificate after a refusal: %v", err)

@@ -110,9 +110,9 @@ func (c *Client) Sign(ctx context.Context, r cert.Request) (*ssh.Certificate, er
 }
 
 // SignCheckpoint returns the signed note of next, which begins with all of the
-// tree of size old by proof. Where old is not what the signer has signed last,
-// note is nil and last says what is. A log that was rolled back or forked is kind
-// Conflict, reason log_damaged.
+// tree of size old by proof. Where old is not what the signer has signed last, or
+// next is smaller than that, note is nil and last says what it is. A log that
+// forked is kind Conflict, reason log_damaged.
 func (c *Client) SignCheckpoint(ctx context.Context, old int64, next audit.Checkpoint, proof audit.Proof) (note []byte, last int64, err error) {
 	c.mu.Lock()
 	l := c.link

@@ -1,6 +1,7 @@
 // Package signer is the only process that can sign with the CA keys. The CA
 // starts it, or reaches it over a unix socket where it runs as an OS user of its
-// own, and asks for certificates by their typed fields.
+// own, and asks for certificates and for checkpoints of the audit log by their
+// typed fields.
 //
 // # Security model
 //
@@ -16,6 +17,9 @@
 //   - It gets no certificate for later: validity is compared with this process's
 //     own clock. And no serial twice, so that what is revoked by serial is one
 //     certificate.
+//   - It gets one history of the audit log signed: each checkpoint begins with
+//     the one before, as long as this process lives (checkpoint.go). Witnesses
+//     hold it to that for longer.
 //   - It cannot look for a way in by trial: requests stand in one table with the
 //     state that permits each (table.go, after OpenSSH's monitor.c). What is
 //     unknown, out of order, malformed or too large ends the process, with a log
