@@ -17,7 +17,7 @@ type exportCommand struct {
 	Text      bool   `help:"As a transcript."`
 	Times     bool   `help:"In a transcript, begin each line with its time of day."`
 	Recording bool   `help:"As it is: every channel, every byte."`
-	Input     bool   `help:"In asciicast, include what was typed, also what did not echo (passwords)."`
+	Input     bool   `help:"In asciicast, include what was typed and echoed."`
 	Channel   uint32 `help:"Which channel; the first shell, or else command, is the default." placeholder:"N"`
 	Output    string `short:"o" default:"-" help:"The file to write; - is standard output." placeholder:"PATH"`
 }
@@ -32,7 +32,11 @@ func (x *exportCommand) Run(c *call) error {
 	if x.Recording && x.Output == "-" && cli.IsTerminal(c.env.Stdout) {
 		return fault.New(fault.Invalid, fault.BadRequest, "a recording is no text").Then("write it to a file with -o")
 	}
-	r, done, err := x.open(c)
+	open := x.open
+	if x.Recording {
+		open = x.fetch // it stays as it is, encrypted or not
+	}
+	r, done, err := open(c)
 	if err != nil {
 		return err
 	}

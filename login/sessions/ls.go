@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -47,7 +48,7 @@ func (l *lsCommand) Run(c *call) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(c.env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SESSION\tWHO\tLOGIN\tNODE\tSTART\tLASTED\tSIZE\tEND")
+	fmt.Fprintln(w, "SESSION\tWHO\tLOGIN\tNODE\tSTART\tLASTED\tCOMMANDS\tFILES\tSEALED")
 	for _, s := range list {
 		fmt.Fprintln(w, row(s, c.now))
 	}
@@ -56,11 +57,29 @@ func (l *lsCommand) Run(c *call) error {
 
 func row(s wire.Session, now time.Time) string {
 	start := time.Unix(s.Started, 0)
-	long, bytes, end := lasted(now.Sub(start)), "", "live"
+	long, commands, files := lasted(now.Sub(start)), "", ""
 	if s.Ended != 0 {
-		long, bytes, end = lasted(time.Unix(s.Ended, 0).Sub(start)), size(s.Bytes), s.End
+		long = lasted(time.Unix(s.Ended, 0).Sub(start))
+		commands, files = strconv.FormatInt(s.Recording.Commands, 10), strconv.FormatInt(s.Recording.Files, 10)
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", s.ID, s.Identity, s.Login, s.Node, started(start, now), long, bytes, end)
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", s.ID, s.Identity, s.Login, s.Node, started(start, now), long, commands, files, sealed(s))
+}
+
+// sealed is how it stands with a recording.
+func sealed(s wire.Session) string {
+	state := s.Recording.State
+	switch {
+	case state == "sealed":
+		state = "ok"
+	case state == "unsealed", state == "live" && s.Ended != 0:
+		state = "not yet"
+	case state == "" && s.Ended == 0:
+		state = "live"
+	}
+	if s.Recording.Held != "" {
+		state += ", held"
+	}
+	return state
 }
 
 func (l *lsCommand) filter(now time.Time) (f wire.SessionFilter, err error) {

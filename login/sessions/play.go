@@ -18,6 +18,7 @@ type playCommand struct {
 	Speed     float64       `default:"1" help:"So many times as fast as it was."`
 	IdleLimit time.Duration `help:"Wait no longer than this where nothing happened." placeholder:"2s"`
 	At        string        `help:"Begin there: +2m, 90 (seconds), or a time of day, 14:11:05." placeholder:"WHEN"`
+	Follow    bool          `short:"f" help:"Join a session that is live: its screen as it is, and then what comes."`
 	Channel   uint32        `help:"Which channel; the first shell, or else command, is the default." placeholder:"N"`
 }
 
@@ -26,11 +27,14 @@ func (p *playCommand) Run(c *call) error {
 	if p.Speed <= 0 || p.Speed > 1000 || p.IdleLimit < 0 {
 		return fault.New(fault.Invalid, fault.BadRequest, "--speed is above 0 and at most 1000, --idle-limit a length of time")
 	}
+	if p.Follow && p.At != "" {
+		return fault.New(fault.Invalid, fault.BadRequest, "--follow begins now, and --at elsewhere: choose one")
+	}
 	r, done, err := p.open(c)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer func() { done() }()
 	about, damage, err := summary(r)
 	if err != nil {
 		return err
@@ -41,6 +45,11 @@ func (p *playCommand) Run(c *call) error {
 	}
 	if err != nil {
 		return err
+	}
+	if p.Follow && about.End == nil {
+		done()
+		done = func() {}
+		return p.follow(c, ch)
 	}
 	start := time.UnixMicro(about.Meta.Started).In(c.now.Location())
 	at, err := moment(p.At, start)

@@ -40,10 +40,7 @@ type player struct {
 // play runs from the moment at until the end, ctx's end, or the key for it.
 func (p *player) play(ctx context.Context, at time.Duration) error {
 	defer func() { p.stop() }()
-	if err := p.rewind(); err != nil {
-		return err
-	}
-	if err := p.forward(at); err != nil {
+	if err := p.seek(at); err != nil {
 		return err
 	}
 	for p.more {
@@ -110,33 +107,45 @@ func (p *player) press(k key) error {
 	case keyForward:
 		return p.forward(p.at + step)
 	case keyBack:
-		to := max(p.at-step, 0)
-		if err := p.rewind(); err != nil {
-			return err
-		}
-		return p.forward(to)
+		return p.seek(max(p.at-step, 0))
 	}
 	return nil
 }
 
-// rewind goes to the start and clears the screen.
-func (p *player) rewind() error {
+// seek goes to the moment to: to what the screen showed when the block began in
+// which it lies, and from there on to what came since. Without such a screen all
+// since the start is needed.
+func (p *player) seek(to time.Duration) error {
 	if p.stop != nil {
 		p.stop()
 	}
-	if err := p.rec.Seek(0); err != nil {
+	if err := p.rec.SeekScreen(to); err != nil {
 		return err
 	}
-	p.next, p.stop = iter.Pull2(export.Events(p.rec, p.channel))
-	p.at = 0
 	if _, err := io.WriteString(p.out, blank); err != nil {
 		return err
 	}
-	return p.read()
+	resumed := false
+	if list, ok := p.rec.Screens(); ok {
+		for _, s := range list {
+			if s.Channel != p.channel {
+				continue
+			}
+			resumed = true
+			if _, err := p.out.Write(s.ANSI); err != nil {
+				return err
+			}
+		}
+	}
+	p.next, p.stop = iter.Pull2(export.Resume(p.rec, p.channel, resumed))
+	p.at = 0
+	if err := p.read(); err != nil {
+		return err
+	}
+	return p.forward(to)
 }
 
-// forward shows everything up to the moment to at once. The screen is then what
-// it was: only the whole output makes it so.
+// forward shows everything up to the moment to at once.
 func (p *player) forward(to time.Duration) error {
 	for p.more && p.event.At <= to {
 		if err := p.show(); err != nil {

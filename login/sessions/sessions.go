@@ -13,14 +13,15 @@ import (
 	"time"
 
 	"github.com/sallyport-ssh/sallyport/internal/cli"
+	"github.com/sallyport-ssh/sallyport/internal/recording"
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
 
 // Connect returns a client of the people's door with the person's proof.
 type Connect func(context.Context, cli.Env) (*wire.Client, error)
 
-// Commands are the commands by name: "sessions", with ls, show, play and export
-// below it, and "play".
+// Commands are the commands by name: "sessions", with ls, show, play, export, hold
+// and release below it, and "play".
 func Commands(connect Connect) map[string]cli.Run {
 	return map[string]cli.Run{
 		"sessions": func(ctx context.Context, env cli.Env, args []string) error {
@@ -46,6 +47,9 @@ type grammar struct {
 	Show   showCommand   `cmd:"" help:"Show what a session was about: channels, commands, sizes, exit statuses, forwards."`
 	Play   playCommand   `cmd:"" help:"Play a session on this terminal."`
 	Export exportCommand `cmd:"" help:"Write a session for other programs."`
+
+	Hold    holdCommand    `cmd:"" help:"Keep a session's recording from being deleted, whatever its retention."`
+	Release releaseCommand `cmd:"" help:"End a hold."`
 }
 
 // call is one call of a command.
@@ -54,4 +58,5 @@ type call struct {
 	env     cli.Env
 	connect Connect
 	now     time.Time
+	opener  recording.Opener // of the person, or of the CA; nil: none yet
 }

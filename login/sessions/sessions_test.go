@@ -118,7 +118,8 @@ func TestLSPrintsATable(t *testing.T) {
 		now := time.Now().Unix()
 		json.NewEncoder(w).Encode([]wire.Session{
 			{ID: "9fw1-c2abc", Identity: "you@example.com", Login: "deploy", Node: "web-1", Started: now - 90},
-			{ID: session, Identity: "someone@example.com", Login: "postgres", Node: "db-1", Started: start.Unix(), Ended: start.Unix() + 22*60 + 10, End: "closed", Bytes: 331_493},
+			{ID: session, Identity: "someone@example.com", Login: "postgres", Node: "db-1", Started: start.Unix(), Ended: start.Unix() + 22*60 + 10, End: "closed", Bytes: 331_493,
+				Recording: wire.Recording{State: "sealed", Commands: 41, Files: 1, Held: "case 12"}},
 		})
 	})
 	out, _, err := run(t, mux, "sessions", "ls", "--node", "db-1", "--since", "7d", "-n", "5")
@@ -127,9 +128,9 @@ func TestLSPrintsATable(t *testing.T) {
 	}
 	lines := strings.Split(out, "\n")
 	for i, want := range []string{
-		"SESSION     WHO                  LOGIN     NODE   START             LASTED   SIZE    END",
+		"SESSION     WHO                  LOGIN     NODE   START             LASTED   COMMANDS  FILES  SEALED",
 		"9fw1-c2abc  you@example.com      deploy    web-1  " + time.Now().Add(-90*time.Second).Format("Mon 15:04"),
-		"7kq2-m9x4d  someone@example.com  postgres  db-1   2026-03-02 14:02  22m 10s  331 KB  closed",
+		"7kq2-m9x4d  someone@example.com  postgres  db-1   2026-03-02 14:02  22m 10s  41        1      ok, held",
 	} {
 		if !strings.HasPrefix(lines[i], want) {
 			t.Errorf("line %d: %q, want %q", i, lines[i], want)
@@ -168,6 +169,10 @@ CHANNEL  WHAT                           START     LASTED  IN       OUT     ERR  
 
 channel 2  input: cut between 1048576 and 2097152 bytes, 0 kept, sha256 of the first 1048576: ` + strings.Repeat("cd", 32) + `
 channel 2  output: 536870912 bytes, 4 kept, sha256 ` + strings.Repeat("ab", 32) + `
+
+TIME      CHANNEL  WHAT
+14:02:19  1        > l
+14:02:22  2        exec "cat \x1b[2Jbig"
 `
 	if out != want {
 		t.Errorf("%s\nwant\n%s", out, want)

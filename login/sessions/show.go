@@ -27,12 +27,16 @@ func (s *showCommand) Run(c *call) error {
 	if err != nil {
 		return err
 	}
+	deeds, err := story(r)
+	if err != nil {
+		return err
+	}
 	if s.JSON {
 		e := json.NewEncoder(c.env.Stdout)
 		e.SetIndent("", "  ")
-		err = e.Encode(newView(about))
-	} else {
-		err = show(c.env.Stdout, about, c.now.Location())
+		err = e.Encode(newView(about, deeds))
+	} else if err = show(c.env.Stdout, about, c.now.Location()); err == nil {
+		err = tell(c.env.Stdout, deeds, time.UnixMicro(about.Meta.Started).In(c.now.Location()))
 	}
 	if damage != nil {
 		return Readable(damage) // after what stands before it

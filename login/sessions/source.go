@@ -18,16 +18,50 @@ import (
 type source struct {
 	Session string `arg:"" optional:"" help:"The session, as ls lists it."`
 	File    string `help:"Read the recording from this file instead of asking the CA." placeholder:"PATH"`
+	Key     string `name:"identity" help:"Open what is encrypted with the age identity in this file; where it exists, sallyport/identity.txt in your configuration directory is the default." placeholder:"FILE"`
 }
 
-// open opens the recording: a file as it is, a session as the CA has it now. The
-// caller calls close.
+// open opens the recording so that its content can be read: with the person's own
+// key, or else by the CA, which then says in the log that it did. The caller calls
+// close.
 func (s *source) open(c *call) (r *recording.Recording, close func(), err error) {
+	r, close, err = s.fetch(c)
+	if err != nil || !r.Locked() {
+		return r, close, err
+	}
+	close()
+	if s.File != "" {
+		return nil, nil, locked(r.Meta().Session, nil)
+	}
+	opener, err := c.ask(r.Meta().Session)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.opener = opener
+	if r, close, err = s.fetch(c); err == nil && r.Locked() {
+		close()
+		return nil, nil, locked(r.Meta().Session, nil)
+	}
+	return r, close, err
+}
+
+// fetch opens the recording, locked or not: a file as it is, a session as the CA
+// has it now.
+func (s *source) fetch(c *call) (r *recording.Recording, close func(), err error) {
+	if c.opener == nil {
+		if c.opener, err = s.identity(c.env.Getenv); err != nil {
+			return nil, nil, err
+		}
+	}
+	opener, err := Identity(s.Identity)
+	if err != nil {
+		return nil, nil, err
+	}
 	switch {
 	case s.File != "" && s.Session != "":
 		return nil, nil, fault.New(fault.Invalid, fault.BadRequest, "name a session or --file, not both")
 	case s.File != "":
-		r, err := recording.OpenFile(s.File, nil)
+		r, err := recording.OpenFile(s.File, c.opener)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, fault.New(fault.Missing, fault.NotFound, "there is no recording at %s", s.File)
 		}
@@ -38,16 +72,16 @@ func (s *source) open(c *call) (r *recording.Recording, close func(), err error)
 	case s.Session == "":
 		return nil, nil, fault.New(fault.Invalid, fault.BadRequest, "which session?").Then("run: sallyport sessions ls")
 	}
-	session, err := id.ParseSession(s.Session)
+	session, err := parse(s.Session)
 	if err != nil {
-		return nil, nil, fault.New(fault.Invalid, fault.BadRequest, "%v", err).Then("run: sallyport sessions ls")
+		return nil, nil, err
 	}
 	f, err := c.download(session)
 	if err != nil {
 		return nil, nil, err
 	}
 	close = func() { f.Close(); os.Remove(f.Name()) }
-	if r, err = recording.Join(nil, f); err == nil && r.Header().Session != session {
+	if r, err = recording.Join(c.opener, f); err == nil && r.Header().Session != session {
 		err = fault.New(fault.Internal, fault.InternalError, "the CA sent the recording of session %s", r.Header().Session)
 	}
 	if err != nil {
@@ -55,6 +89,14 @@ func (s *source) open(c *call) (r *recording.Recording, close func(), err error)
 		return nil, nil, Readable(err)
 	}
 	return r, close, nil
+}
+
+func parse(name string) (id.Session, error) {
+	session, err := id.ParseSession(name)
+	if err != nil {
+		return "", fault.New(fault.Invalid, fault.BadRequest, "%v", err).Then("run: sallyport sessions ls")
+	}
+	return session, nil
 }
 
 // download puts the recording into a file of ours, so that one can seek in it.

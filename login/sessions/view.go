@@ -16,6 +16,16 @@ type view struct {
 	Notices  []string       `json:"notices"`
 	Requests []requestView  `json:"requests"`
 	Channels []channelView  `json:"channels"`
+	Deeds    []deedView     `json:"deeds"`
+}
+
+// deedView is something that was done: kind is command, typed, file, transfer or
+// forward.
+type deedView struct {
+	At      float64 `json:"at"`
+	Channel uint32  `json:"channel"`
+	Kind    string  `json:"kind"`
+	Text    string  `json:"text"`
 }
 
 type channelView struct {
@@ -52,9 +62,12 @@ type requestView struct {
 	Reason  string  `json:"reason,omitempty"`
 }
 
-func newView(s *recording.Summary) view {
+func newView(s *recording.Summary, deeds []deed) view {
 	v := view{Meta: s.Meta, Frames: s.Frames, Lasted: seconds(s.Lasted), End: s.End,
-		Notices: append([]string{}, s.Notices...), Requests: requests(s.Requests), Channels: []channelView{}}
+		Notices: append([]string{}, s.Notices...), Requests: requests(s.Requests), Channels: []channelView{}, Deeds: []deedView{}}
+	for _, d := range deeds {
+		v.Deeds = append(v.Deeds, deedView{seconds(d.at), d.channel, d.kind, d.text})
+	}
 	for i := range s.Channels {
 		c := &s.Channels[i]
 		w := channelView{

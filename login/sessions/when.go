@@ -93,3 +93,8 @@ func size(n int64) string {
 	}
 	return strconv.FormatFloat(f, 'f', 1, 64) + " " + units[i]
 }
+
+// day is a moment's date.
+func day(unix int64, zone *time.Location) string {
+	return time.Unix(unix, 0).In(zone).Format("2006-01-02")
+}

@@ -44,8 +44,13 @@ type Event struct {
 // connection is among them. Typed text comes when it was echoed; what was not is
 // no event. An error ends them.
 func Events(frames recording.Frames, channel uint32) iter.Seq2[Event, error] {
+	return Resume(frames, channel, false)
+}
+
+// Resume is Events of frames that begin in the middle; terminal says whether the
+// channel has one by then.
+func Resume(frames recording.Frames, channel uint32, terminal bool) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		terminal := false
 		for {
 			f, err := frames.Next()
 			if err == io.EOF {
@@ -55,10 +60,7 @@ func Events(frames recording.Frames, channel uint32) iter.Seq2[Event, error] {
 				yield(Event{}, err)
 				return
 			}
-			if f.Channel != channel && !(f.Channel == 0 && f.Kind == recording.KindNotice) {
-				continue
-			}
-			e, ok, err := event(f, &terminal)
+			e, ok, err := Of(f, channel, &terminal)
 			if err != nil {
 				yield(Event{}, err)
 				return
@@ -68,6 +70,15 @@ func Events(frames recording.Frames, channel uint32) iter.Seq2[Event, error] {
 			}
 		}
 	}
+}
+
+// Of is the event that f is at channel, if it is one. terminal says whether the
+// channel has one by then, and is set when it gets one.
+func Of(f recording.Frame, channel uint32, terminal *bool) (e Event, ok bool, err error) {
+	if f.Channel != channel && !(f.Channel == 0 && f.Kind == recording.KindNotice) {
+		return Event{}, false, nil
+	}
+	return event(f, terminal)
 }
 
 // withSilences is Events of c, and what was typed there without echo at its time.
