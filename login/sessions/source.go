@@ -53,10 +53,6 @@ func (s *source) fetch(c *call) (r *recording.Recording, close func(), err error
 			return nil, nil, err
 		}
 	}
-	opener, err := Identity(s.Identity)
-	if err != nil {
-		return nil, nil, err
-	}
 	switch {
 	case s.File != "" && s.Session != "":
 		return nil, nil, fault.New(fault.Invalid, fault.BadRequest, "name a session or --file, not both")
