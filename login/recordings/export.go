@@ -27,7 +27,7 @@ var suffixes = map[string]string{"bundle": bundle.Suffix, "recording": ".rec", "
 
 // Run writes evidence, or content, as a whole or not at all.
 func (x *exportCommand) Run(c *call) error {
-	opener, err := identity(x.Identity)
+	opener, err := sessions.Identity(x.Identity)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/cli"
 	"github.com/sallyport-ssh/sallyport/internal/fault"
 	"github.com/sallyport-ssh/sallyport/internal/recording"
+	"github.com/sallyport-ssh/sallyport/login/sessions"
 )
 
 type verifyCommand struct {
@@ -33,7 +34,7 @@ type result struct {
 // Run checks each piece by itself, and ends with status 0 only if all of them
 // hold.
 func (v *verifyCommand) Run(c *call) error {
-	opener, err := identity(v.Identity)
+	opener, err := sessions.Identity(v.Identity)
 	if err != nil {
 		return err
 	}
@@ -94,23 +95,10 @@ func (v *verifyCommand) verify(c *call, name string, opener recording.Opener) (r
 	if err != nil {
 		return r, fmt.Errorf("verify %s: %w", name, err)
 	}
-	if about := r.Recording; opener != nil && about != nil && about.Encrypted && !about.Opened && r.Holds() {
+	if about := r.Recording; v.Identity != "" && about != nil && about.Encrypted && !about.Opened && r.Holds() {
 		return r, fault.New(fault.Denied, fault.RecordingLocked, "no key in %s opens the content of %s", v.Identity, name).
 			Then("leave --identity out to verify it all the same")
 	}
 	r.Verified = r.Report.Holds() && from.trusted()
 	return r, nil
-}
-
-// identity loads the key that opens content; nil where none is named.
-func identity(path string) (recording.Opener, error) {
-	if path == "" {
-		return nil, nil
-	}
-	o, err := recording.LoadIdentities(path)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, fault.BadRequest, "%s holds no age identity", path).Because(err).
-			Then("it is the file that age-keygen -o writes")
-	}
-	return o, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -13,29 +14,38 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/wire"
 )
 
-// identity loads the age identities of the person: those of the file that was
-// named, or of the default one if it exists. nil opens nothing.
-func (s *source) identity(getenv func(string) string) (recording.Opener, error) {
-	path := s.Key
+// Identity loads the age identities in a file; path "" is none, and nil opens
+// nothing.
+func Identity(path string) (recording.Opener, error) {
 	if path == "" {
-		dir := getenv("XDG_CONFIG_HOME")
-		if home := getenv("HOME"); dir == "" && home != "" {
-			dir = filepath.Join(home, ".config")
-		}
-		if dir == "" {
-			return nil, nil
-		}
-		path = filepath.Join(dir, "sallyport", "identity.txt")
-	}
-	o, err := recording.LoadIdentities(path)
-	if s.Key == "" && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	o, err := recording.LoadIdentities(path)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, fault.BadRequest, "%s holds no age identity", path).Because(err).
 			Then("it is the file that age-keygen -o writes")
 	}
 	return o, nil
+}
+
+// identity loads those of the file that was named, or of the default one if it
+// exists.
+func (s *source) identity(getenv func(string) string) (recording.Opener, error) {
+	if s.Key != "" {
+		return Identity(s.Key)
+	}
+	dir := getenv("XDG_CONFIG_HOME")
+	if home := getenv("HOME"); dir == "" && home != "" {
+		dir = filepath.Join(home, ".config")
+	}
+	if dir == "" {
+		return nil, nil
+	}
+	path := filepath.Join(dir, "sallyport", "identity.txt")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return Identity(path)
 }
 
 // ask asks the CA for the key of one recording.
