@@ -22,7 +22,7 @@ func BenchmarkSeek(b *testing.B) {
 	for eighth := range uint64(8) {
 		since := at
 		for _, e := range hour.Script(eighth) {
-			at = since + e.At
+			at = (since + e.At).Truncate(time.Microsecond)
 			if size += len(e.Payload) + recording.RecordSize; size > 512<<10 {
 				out, size = p.Block(out), 0
 				p.SetScreens([]recording.Screen{{Channel: 1, Columns: hour.Columns, Rows: hour.Rows, ANSI: s.Snapshot()}})
