@@ -15,6 +15,7 @@ who:   { groups: [eng] }
 where: { labels: { env: demo } }
 as:    { logins: [%s] }
 what:  { channels: [shell, exec, sftp, forward-local] }
+recording: { recipients: [%s] }
 ---
 role: auditors
 who:    { groups: [platform] }
@@ -32,11 +33,15 @@ func walk(s *stage) *rig.World {
 	ada := person{s, "ada", w.Home("ada")}
 	ann := person{s, "ann", w.Home("ann")}
 
-	s.chapter("Ada, an admin, signs in and says who may do what")
+	s.chapter("Ada, an admin, signs in and says who may do what",
+		"Recordings are encrypted to her key as an auditor. It stays with her: no server can read what was recorded.")
 	ada.run(0, "sallyport login "+w.URL, "Signed in as ada@example.com")
 	node := rig.SSHD(s, rig.SSHDConfig{})
+	rig.Need(s, "age-keygen", "age")
+	said := ada.run(0, "age-keygen -o auditor.key", "Public key: age1")
+	_, auditor, _ := strings.Cut(strings.TrimSpace(said), "Public key: ")
 	file := filepath.Join(ada.home.Dir, "policy.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, policy, node.Login), 0o644); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, policy, node.Login, auditor), 0o644); err != nil {
 		s.Fatalf("write policy: %v", err)
 	}
 	ada.run(0, "cat policy.yaml")
@@ -44,7 +49,7 @@ func walk(s *stage) *rig.World {
 
 	s.chapter("A node joins",
 		"Its sshd is an ordinary one. The agent certifies its host key, writes its drop-in, tests it, and reloads it.")
-	said := ada.run(0, "sallyport token create --part agent --name demo-node --label env=demo", "--token ")
+	said = ada.run(0, "sallyport token create --part agent --name demo-node --label env=demo", "--token ")
 	_, token, _ := strings.Cut(said, "--token ")
 	member := w.Enrol(node, "demo-node", strings.TrimSpace(token))
 	s.prompt("root@demo-node", member.Command)
@@ -66,9 +71,22 @@ func walk(s *stage) *rig.World {
 	s.chapter("An auditor looks at what was just done")
 	list := ada.run(0, "sallyport sessions ls", "ann@example.com", "demo-node")
 	session := firstShell(s, list)
-	ada.run(0, "sallyport sessions show "+session, "ann@example.com")
-	ada.run(0, "sallyport play --speed 20 "+session, "hello from")
-	ada.run(0, "sallyport sessions export --asciicast 2 -o session.cast "+session+" && head -c 300 session.cast", `"version":2`)
+	s.sealed(ada, session)
+	ada.run(1, "sallyport play "+session, "encrypted to its auditors")
+	ada.run(0, "sallyport sessions show --identity auditor.key "+session, "ann@example.com")
+	ada.run(0, "sallyport play --identity auditor.key --speed 20 "+session, "hello from")
+	ada.run(0, "sallyport recording export --as text --identity auditor.key -o - "+session, "hello from")
+
+	s.chapter("Somebody outside verifies it, who trusts nobody here",
+		"An empty folder, the binary, the evidence, and the house's public keys, which came by another way. It asks nobody.")
+	bundle := session + ".bundle"
+	ada.run(0, "sallyport recording export --as bundle "+session, "Wrote "+bundle)
+	ada.run(0, "sallyport recording trust > trust.json")
+	out := person{s, "outside", s.handOver(w, ada, bundle, "trust.json")}
+	out.run(0, "ls", bundle, "trust.json")
+	out.run(0, "sallyport recording verify --trust trust.json "+bundle, "in the log at", "verified.")
+	out.run(0, s.flip(out, bundle))
+	out.run(1, "sallyport recording verify --trust trust.json "+bundle, "NOT verified", "recording")
 	return w
 }
 
