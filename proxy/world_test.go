@@ -229,6 +229,7 @@ func (w *world) frames(session id.Session) []recording.Frame {
 		w.t.Fatalf("open recording: %v", err)
 	}
 	defer r.Close()
+	key, _ := r.ContentKey() // the auditor's: it lifts the veil, too
 	var frames []recording.Frame
 	for {
 		f, err := r.Next()
@@ -239,6 +240,9 @@ func (w *world) frames(session id.Session) []recording.Frame {
 			w.t.Fatalf("read recording: %v", err)
 		}
 		f.Payload = append([]byte(nil), f.Payload...)
+		if f.Kind == recording.KindVeiled {
+			key.Veil().Apply(f.Number, f.Payload)
+		}
 		frames = append(frames, f)
 	}
 }
@@ -262,11 +266,12 @@ func (w *world) last() id.Session {
 	return names[len(names)-1]
 }
 
-// content joins all frames of a kind.
+// content joins all frames of a kind; with what was typed under the veil, as
+// frames has lifted it.
 func content(frames []recording.Frame, kind recording.Kind) string {
 	var b strings.Builder
 	for _, f := range frames {
-		if f.Kind == kind {
+		if f.Kind == kind || kind == recording.KindInput && f.Kind == recording.KindVeiled {
 			b.Write(f.Payload)
 		}
 	}
