@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport-ssh/sallyport/internal/recording"
 )
 
-// case of evidence: how a session is recorded, sealed and told. A test changes
-// one thing of it.
+// facts are how a session is recorded, sealed and told. A test changes one thing
+// of them.
 type facts struct {
 	login   cert.Login
 	session cert.Session
@@ -24,6 +24,7 @@ type facts struct {
 	proxy   ssh.Signer // whose key seals
 	end     recording.End
 	auditor *age.X25519Identity // nil: in clear
+	more    []recording.Frame   // content before the rest
 	// story changes what is told to the log.
 	story func([]audit.Event) []audit.Event
 }
@@ -80,10 +81,9 @@ func (h *house) record(f *facts) []byte {
 		{Channel: 1, Kind: recording.KindClose, Payload: []byte("c")},
 		{Kind: recording.KindEnd, Payload: payload(f.end)},
 	}
-	for i, frame := range frames {
+	for i, frame := range append(f.more, frames...) {
 		frame.Number, frame.At = uint64(i+1), time.Duration(i)*time.Minute
-		packer.Add(frame)
-		if i == 3 { // two blocks
+		if full := packer.Add(frame); full || i == 3 { // two blocks at least
 			out = packer.Block(out)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sallyport-ssh/sallyport/internal/fault"
+	"github.com/sallyport-ssh/sallyport/login/internal/figures"
 )
 
 // ago reads how far back: "7d", "36h", "90m", or a day, "2026-03-02", in zone.
@@ -59,19 +60,8 @@ func moment(s string, started time.Time) (time.Duration, error) {
 	return 0, fault.New(fault.Invalid, fault.BadRequest, "%q is no moment of a recording", s).Then("use +2m, 90 (seconds) or a time of day like 14:11:05")
 }
 
-// lasted is a length of time in its two largest units, as one says it.
-func lasted(d time.Duration) string {
-	d = d.Round(time.Second)
-	switch {
-	case d >= 24*time.Hour:
-		return strconv.Itoa(int(d.Hours())/24) + "d " + strconv.Itoa(int(d.Hours())%24) + "h"
-	case d >= time.Hour:
-		return strconv.Itoa(int(d.Hours())) + "h " + strconv.Itoa(int(d.Minutes())%60) + "m"
-	case d >= time.Minute:
-		return strconv.Itoa(int(d.Minutes())) + "m " + strconv.Itoa(int(d.Seconds())%60) + "s"
-	}
-	return strconv.Itoa(int(d.Seconds())) + "s"
-}
+// lasted is a length of time in its two largest units.
+func lasted(d time.Duration) string { return figures.Lasted(d) }
 
 // started is a start as a row shows it: the weekday while that is unmistakable.
 func started(t, now time.Time) string {
@@ -82,17 +72,7 @@ func started(t, now time.Time) string {
 }
 
 // size is a number of bytes as one says it.
-func size(n int64) string {
-	f, units := float64(n), []string{"B", "KB", "MB", "GB", "TB"}
-	i := 0
-	for f >= 999.5 && i < len(units)-1 {
-		f, i = f/1000, i+1
-	}
-	if i == 0 || f >= 10 {
-		return strconv.FormatFloat(f, 'f', 0, 64) + " " + units[i]
-	}
-	return strconv.FormatFloat(f, 'f', 1, 64) + " " + units[i]
-}
+func size(n int64) string { return figures.Size(n) }
 
 // day is a moment's date.
 func day(unix int64, zone *time.Location) string {
