@@ -21,15 +21,15 @@ const (
 func (f Flaw) Means() string {
 	switch f {
 	case Damaged:
-		return "it was changed after it was sealed, or damaged on its way: nothing from there on can be relied on"
+		return "it was changed after it was sealed, or damaged on its way: rely on nothing after it"
 	case Foreign:
-		return "nobody whom you trust signed it: it was changed or made up, or you hold the keys of another house"
+		return "nobody whom you trust signed it: it was made up, or your keys are of another house"
 	case Mixed:
 		return "the pieces are not of one session: somebody put them together"
 	case Unlogged:
-		return "the log that was signed does not hold it: it was changed, or taken from another place or another log"
+		return "the signed log does not hold it: it was changed, or is of another place or log"
 	case Left:
-		return "without it the log does not vouch for this recording: it was left out here, or never written"
+		return "without it the log does not vouch for this recording: it was left out, or never written"
 	case Untimely:
 		return "it was used when it was not valid: a clock was wrong, or something went past the check"
 	case Disorder:

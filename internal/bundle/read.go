@@ -62,6 +62,9 @@ func (a *archive) next(m member) (*io.SectionReader, error) {
 		return refuse("it is missing: the archive ends before it")
 	}
 	h, err := tar.NewReader(bytes.NewReader(block[:])).Next()
+	if err != nil && start == 0 {
+		return nil, &DamageError{What: "this is no bundle, or its beginning was changed"}
+	}
 	if err != nil {
 		return refuse("its tar header cannot be read")
 	}

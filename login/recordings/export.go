@@ -57,6 +57,10 @@ func (x *exportCommand) Run(c *call) error {
 		if openErr != nil {
 			return openErr
 		}
+		if r.Locked() {
+			return fault.New(fault.Denied, fault.RecordingLocked, "the content of session %s is encrypted to its auditors", r.Meta().Session).
+				Then("name the file of an auditor's key: --identity FILE")
+		}
 		if x.As == "files" {
 			err = writeFiles(path, r)
 		} else {
