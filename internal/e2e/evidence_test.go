@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,10 +59,10 @@ func sealedSession(t *testing.T, command string) string {
 
 // handOver exports a session's bundle, and gives it with the keys to somebody
 // outside.
-func handOver(t *testing.T, session string) outside {
+func handOver(t *testing.T, w *rig.World, session string) outside {
 	t.Helper()
 	o := outside{t: t, dir: t.TempDir(), binary: mustAbs(t, rig.Binary(t)), unshare: rig.Need(t, "unshare", "util-linux")}
-	ada := world.Home("ada")
+	ada := w.Home("ada")
 	ada.Must("sallyport", "recording", "export", session, "--as", "bundle", "-o", filepath.Join(o.dir, "session.bundle"))
 	keys := ada.Must("sallyport", "recording", "trust")
 	if err := os.WriteFile(filepath.Join(o.dir, "trust.json"), []byte(keys), 0o600); err != nil {
@@ -75,7 +76,7 @@ func handOver(t *testing.T, session string) outside {
 func TestAnOutsiderVerifiesASession(t *testing.T) {
 	const mark = "a mark for the outsider"
 	session := sealedSession(t, "echo "+mark)
-	o := handOver(t, session)
+	o := handOver(t, world, session)
 
 	status, said := o.verify("--trust", "trust.json", "session.bundle")
 	for _, want := range []string{
@@ -112,7 +113,7 @@ func TestAnOutsiderVerifiesASession(t *testing.T) {
 // structure of the archive, certificates, log, and the recording's header, blocks
 // and seal. internal/bundle and internal/recording flip every byte of small ones.
 func TestPromise5_AFlippedByteOfABundleIsNamed(t *testing.T) {
-	o := handOver(t, sealedSession(t, "ls -l /etc"))
+	o := handOver(t, world, sealedSession(t, "ls -l /etc"))
 	whole, err := os.ReadFile(filepath.Join(o.dir, "session.bundle"))
 	if err != nil {
 		t.Fatal(err)
@@ -136,13 +137,43 @@ func TestPromise5_AFlippedByteOfABundleIsNamed(t *testing.T) {
 // TestEvidenceOfTwoSessionsIsNotMixed: pieces of two sessions of one house, each
 // genuine, are told apart.
 func TestEvidenceOfTwoSessionsIsNotMixed(t *testing.T) {
-	first, second := handOver(t, sealedSession(t, "echo first")), handOver(t, sealedSession(t, "echo second"))
+	first, second := handOver(t, world, sealedSession(t, "echo first")), handOver(t, world, sealedSession(t, "echo second"))
 	// The archive is opened and packed again by Go's own tar, as anybody can.
 	a, b := members(t, first), members(t, second)
 	a["recording.rec"] = b["recording.rec"]
 	pack(t, filepath.Join(first.dir, "mixed.bundle"), a)
 	status, said := first.verify("--trust", "trust.json", "mixed.bundle")
 	if status != 1 || !strings.Contains(said, "recording: it is of session ") || !strings.Contains(said, "somebody put them together") {
+		t.Errorf("exit status %d:\n%s", status, said)
+	}
+}
+
+// TestARecordingThatACrashCutIsEvidence kills the proxy in the middle of a session:
+// what it finishes at its next start is sealed, logged, and says that it was cut.
+func TestARecordingThatACrashCutIsEvidence(t *testing.T) {
+	w := rig.NewWorld(t, "")
+	node := w.Join("db-1", rig.SSHDConfig{}, "tier=web")
+	w.Policy(strings.ReplaceAll(everything, "LOGIN", node.Login))
+	client := rig.Start(t, w.Login("ann").Command("ssh", "-tt", node.Login+"@db-1", "echo delivered; sleep 60"))
+	rig.Eventually(t, 20*time.Second, "output flows", func() bool { return strings.Contains(client.Log.String(), "delivered") })
+	if err := syscall.Kill(w.Child("proxy"), syscall.SIGKILL); err != nil {
+		t.Fatalf("kill the proxy: %v", err)
+	}
+	<-client.Done()
+	<-w.Up.Done() // up ends with its proxy
+	w.Start()
+	var list []struct {
+		ID        string
+		Recording struct{ State string }
+	}
+	rig.Eventually(t, 30*time.Second, "the recording is sealed as cut", func() bool {
+		if err := json.Unmarshal([]byte(w.Home("ada").Must("sallyport", "sessions", "ls", "--json")), &list); err != nil {
+			t.Fatal(err)
+		}
+		return len(list) == 1 && list[0].Recording.State == "cut"
+	})
+	status, said := handOver(t, w, list[0].ID).verify("--trust", "trust.json", "session.bundle")
+	if status != 0 || !strings.Contains(said, "cut: the proxy died") || !strings.HasSuffix(said, "verified.\n") {
 		t.Errorf("exit status %d:\n%s", status, said)
 	}
 }
