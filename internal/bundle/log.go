@@ -68,12 +68,10 @@ func (f *findings) checkLog(b *Bundle, keys Trust, s subject) *LogPlace {
 // checkStory says whether the entries tell one session, from its grant to its
 // seal.
 func (f *findings) checkStory(story []told, place *LogPlace, s subject) {
+	// A proxy that told of a seal what could not be true sealed nothing.
+	story = slices.DeleteFunc(story, func(e told) bool { return e.Kind == audit.RecordingSealed && e.Outcome == audit.Refused })
 	count := map[audit.Kind]int{}
 	for i, e := range story {
-		// A proxy that told of a seal what could not be true sealed nothing.
-		if e.Kind == audit.RecordingSealed && e.Outcome == audit.Refused {
-			continue
-		}
 		count[e.Kind]++
 		if i > 0 && e.At < story[i-1].At {
 			f.add(e.where(), Disorder, "it is earlier than the entry before it")

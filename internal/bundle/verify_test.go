@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,18 @@ func TestEncryptedEvidenceIsVerifiedWithoutItsKey(t *testing.T) {
 	}
 	if r := verified(t, b, h.trust(), identityOf(t, auditor)); !r.Holds() || !r.Recording.Opened {
 		t.Errorf("with its key: %+v, %+v", r.Findings, r.Recording)
+	}
+}
+
+// TestASealThatWasRefusedIsNoSeal: the log may tell of one, and evidence holds.
+func TestASealThatWasRefusedIsNoSeal(t *testing.T) {
+	h, f := newHouse(t), newFacts(t)
+	f.story = func(all []audit.Event) []audit.Event {
+		refused := audit.Event{Kind: audit.RecordingSealed, At: all[1].At, Outcome: audit.Refused, Reason: "seal_refused", Session: testSession}
+		return slices.Insert(all, 2, refused)
+	}
+	if r := verified(t, reread(t, h.evidence(f)), h.trust(), nil); !r.Holds() {
+		t.Errorf("%+v", r.Findings)
 	}
 }
 
