@@ -159,7 +159,7 @@ func TestPromise3_NothingIsDeliveredThatIsNotRecorded(t *testing.T) {
 			t.Errorf("round %d: %d bytes were delivered, %d recorded", round, len(out.String()), len(kept))
 		}
 		got, err := os.ReadFile(filepath.Join(w.web.Home(w.web.Login), received))
-		if kept := content(frames, recording.KindInput); err != nil || !strings.HasPrefix(kept, string(got)) {
+		if kept := w.typed(session, frames); err != nil || !strings.HasPrefix(kept, string(got)) {
 			t.Errorf("round %d: %d bytes reached the node, %d recorded (%v)", round, len(got), len(kept), err)
 		}
 		if len(out.String()) == 0 {

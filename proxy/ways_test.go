@@ -253,8 +253,9 @@ func TestWayMenu(t *testing.T) {
 		if q := w.lastAsked(); q.Way != wire.WayMenu {
 			t.Errorf("asked for %+v", q)
 		}
-		frames := w.recorded(w.last())
-		if !strings.Contains(content(frames, recording.KindOutput), "done-2") || !strings.Contains(content(frames, recording.KindInput), "stty size") {
+		session := w.last()
+		frames := w.recorded(session)
+		if !strings.Contains(content(frames, recording.KindOutput), "done-2") || !strings.Contains(w.typed(session, frames), "stty size") {
 			t.Error("not recorded")
 		}
 	})

@@ -229,7 +229,6 @@ func (w *world) frames(session id.Session) []recording.Frame {
 		w.t.Fatalf("open recording: %v", err)
 	}
 	defer r.Close()
-	key, _ := r.ContentKey() // the auditor's: it lifts the veil, too
 	var frames []recording.Frame
 	for {
 		f, err := r.Next()
@@ -240,9 +239,6 @@ func (w *world) frames(session id.Session) []recording.Frame {
 			w.t.Fatalf("read recording: %v", err)
 		}
 		f.Payload = append([]byte(nil), f.Payload...)
-		if f.Kind == recording.KindVeiled {
-			key.Veil().Apply(f.Number, f.Payload)
-		}
 		frames = append(frames, f)
 	}
 }
@@ -266,12 +262,36 @@ func (w *world) last() id.Session {
 	return names[len(names)-1]
 }
 
-// content joins all frames of a kind; with what was typed under the veil, as
-// frames has lifted it.
+// typed joins what the client sent, with what stands under the veil: the auditor
+// can lift it.
+func (w *world) typed(session id.Session, frames []recording.Frame) string {
+	w.t.Helper()
+	r, err := recording.OpenDir(filepath.Join(w.config.Data, "recordings"), session, w.opener)
+	if err != nil {
+		w.t.Fatalf("open recording: %v", err)
+	}
+	defer r.Close()
+	var b strings.Builder
+	for _, f := range frames {
+		switch f.Kind {
+		case recording.KindInput:
+			b.Write(f.Payload)
+		case recording.KindVeiled:
+			text, ok := r.Unveil(f)
+			if !ok {
+				w.t.Fatal("an auditor's key does not lift the veil")
+			}
+			b.Write(text)
+		}
+	}
+	return b.String()
+}
+
+// content joins all frames of a kind.
 func content(frames []recording.Frame, kind recording.Kind) string {
 	var b strings.Builder
 	for _, f := range frames {
-		if f.Kind == kind || kind == recording.KindInput && f.Kind == recording.KindVeiled {
+		if f.Kind == kind {
 			b.Write(f.Payload)
 		}
 	}
