@@ -14,7 +14,8 @@ import (
 )
 
 // Frames is a whole recording of the script, with everything that a proxy would
-// put around it.
+// put around it: text that is typed is to be veiled, and revealed when it is
+// echoed. What is veiled is here as a recorder is given it, in clear.
 func Frames(seed uint64) []recording.Frame {
 	var list []recording.Frame
 	add := func(at time.Duration, kind recording.Kind, channel uint32, payload []byte) {
@@ -25,9 +26,18 @@ func Frames(seed uint64) []recording.Frame {
 	add(0, recording.KindAnswer, 1, encode(recording.Answer{From: recording.Node, To: "open", OK: true}))
 	add(0, recording.KindRequest, 1, encode(Pty()))
 	add(0, recording.KindRequest, 1, encode(recording.Request{From: recording.Client, Type: "shell", WantReply: true}))
-	at := time.Duration(0)
+	at, typed := time.Duration(0), uint64(0)
 	for _, e := range Script(seed) {
 		at = e.At
+		switch {
+		case e.Kind == recording.KindOutput:
+			if typed != 0 && bytes.HasPrefix(e.Payload, list[typed].Payload) {
+				add(at, recording.KindReveal, 1, recording.AppendReveal(nil, []recording.Run{{Frame: typed, Bytes: list[typed].Payload}}))
+			}
+			typed = 0
+		case len(e.Payload) == 1 && e.Payload[0] >= ' ' && e.Payload[0] <= '~':
+			e.Kind, typed = recording.KindVeiled, uint64(len(list))
+		}
 		add(at, e.Kind, 1, e.Payload)
 	}
 	add(at, recording.KindRequest, 1, encode(recording.Request{From: recording.Node, Type: "exit-status", Data: make([]byte, 4)}))

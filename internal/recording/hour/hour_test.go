@@ -58,11 +58,12 @@ func TestSeekInEightHours(t *testing.T) {
 			frames = append(frames, f)
 		}
 	}
-	file := bytes.NewReader(pack(frames, 512<<10))
+	b, key := packed(frames, 512<<10)
+	file := bytes.NewReader(b)
 	for i := range 20 {
 		want := frames[len(frames)*i/20]
 		began := time.Now()
-		r, err := recording.Join(nil, file)
+		r, err := recording.Join(recording.Holding(key), file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,22 +100,34 @@ func BenchmarkSize(b *testing.B) {
 	}
 }
 
-// pack makes a finished part whose blocks hold about so many bytes of tail.
+// pack makes an encrypted finished part whose blocks hold about so many bytes of
+// tail.
 func pack(frames []recording.Frame, block int) []byte {
-	h, err := recording.NewHeader(Meta, recording.ContentKey{}, nil)
+	b, _ := packed(frames, block)
+	return b
+}
+
+// packed returns the key, too.
+func packed(frames []recording.Frame, block int) ([]byte, recording.ContentKey) {
+	key := recording.NewContentKey()
+	h, err := recording.NewHeader(Meta, key, make([]byte, 220)) // an age file's size
 	if err != nil {
 		panic(err)
 	}
-	p := recording.NewPacker()
-	if err := p.Start(h, recording.ContentKey{}, h.Chain()); err != nil {
+	p, veil := recording.NewPacker(), key.Veil()
+	if err := p.Start(h, key, h.Chain()); err != nil {
 		panic(err)
 	}
 	b, size := h.Append(nil), 0
 	for i, f := range frames {
+		if f.Kind == recording.KindVeiled {
+			f.Payload = bytes.Clone(f.Payload)
+			veil.Apply(f.Number, f.Payload)
+		}
 		full := p.Add(f)
 		if size += recording.RecordSize + len(f.Payload); full || size >= block || i == len(frames)-1 {
 			b, size = p.Block(b), 0
 		}
 	}
-	return b
+	return b, key
 }
