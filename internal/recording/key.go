@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"filippo.io/age"
@@ -31,8 +30,8 @@ func NewContentKey() ContentKey {
 // Format keeps a key out of logs and error texts, whatever the verb.
 func (ContentKey) Format(s fmt.State, _ rune) { s.Write([]byte("content key")) }
 
-// LogValue keeps a key out of structured logs.
-func (ContentKey) LogValue() slog.Value { return slog.StringValue("content key") }
+// MarshalText keeps a key out of JSON and structured logs.
+func (ContentKey) MarshalText() ([]byte, error) { return []byte("content key"), nil }
 
 // Labels of the derived keys (RFC 5869, "info"). Apart, so that no two uses
 // share nonces: frames count theirs, blocks draw them.
