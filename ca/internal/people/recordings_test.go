@@ -72,7 +72,8 @@ func (a *archive) session() id.Session {
 	return x
 }
 
-// recorded is the file of x's recording, in which output stands, for recipients.
+// recorded is the file of x's recording, in which output stands, for recipients; a
+// block for each line of it.
 func (a *archive) recorded(x id.Session, output string, recipients []string) (file []byte, key recording.ContentKey) {
 	a.t.Helper()
 	var wrapped []byte
@@ -91,8 +92,12 @@ func (a *archive) recorded(x id.Session, output string, recipients []string) (fi
 	if err := p.Start(h, key, h.Chain()); err != nil {
 		a.t.Fatal(err)
 	}
-	p.Add(recording.Frame{Number: 1, Channel: 1, Kind: recording.KindOutput, Payload: []byte(output)})
-	return p.Block(h.Append(nil)), key
+	file = h.Append(nil)
+	for n, line := range strings.Split(output, "\n") {
+		p.Add(recording.Frame{Number: uint64(n + 1), Channel: 1, Kind: recording.KindOutput, Payload: []byte(line)})
+		file = p.Block(file)
+	}
+	return file, key
 }
 
 func (a *archive) put(x id.Session, file []byte) {
@@ -180,6 +185,30 @@ func TestWhatAProxyOnThisMachineStillWritesIsReadLive(t *testing.T) {
 	}
 	if b, err := a.download(a.ann, x); err != nil || !bytes.Equal(b, file) {
 		t.Errorf("got %d bytes, %v", len(b), err)
+	}
+}
+
+// Pieces end where they end: of a session that runs the last block may be there
+// in part.
+func TestOfWhatIsStillOnItsWayTheWholeBlocksAreRead(t *testing.T) {
+	a := newArchive(t, false)
+	x := a.session()
+	file, _ := a.recorded(x, "the beginning\nand more", nil)
+	a.put(x, file[:len(file)-7])
+	b, err := a.download(a.ann, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := recording.OpenAt(bytes.NewReader(b), int64(len(b)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Next()
+	if f, err := r.Next(); err != nil || string(f.Payload) != "the beginning" {
+		t.Errorf("it reads %q, %v", f.Payload, err)
+	}
+	if f, err := r.Next(); err != io.EOF {
+		t.Errorf("then it reads %q, %v", f.Payload, err)
 	}
 }
 
