@@ -73,6 +73,7 @@ import (
 // CA is a control plane that is ready to serve. Make it with Open; Close it.
 type CA struct {
 	config    Config
+	process   string // its name among the CAs on one database
 	log       *slog.Logger
 	store     *store.Store
 	signer    *signer.Client
@@ -89,7 +90,7 @@ type CA struct {
 // Open starts the signer, opens the database and takes the doors' addresses. The
 // issuers may be away; nothing else may. c is complete and checked.
 func Open(ctx context.Context, c Config, log *slog.Logger) (_ *CA, err error) {
-	ca := &CA{config: c, log: log}
+	ca := &CA{config: c, log: log, process: processName()}
 	defer func() {
 		if err != nil {
 			ca.Close()
@@ -181,7 +182,7 @@ func (ca *CA) openDoors(doorKey wire.Identity) error {
 		AuditLog: ca.audit, AnyoneReads: c.Audit.Entries == "anyone",
 		LoginLifetime: c.Certificates.Login.Std(), RenewWithin: c.Certificates.Renew.Std(),
 		SourceAddress: c.Certificates.SourceAddress,
-		Keep:          ca.recordings, PolicyDir: c.PolicyDir, Executable: executable,
+		Keep:          ca.recordings, PolicyDir: c.PolicyDir, Search: c.Search.Index, Executable: executable,
 		Now: time.Now, Log: ca.log.With("door", "people"),
 	})
 	if err != nil {
@@ -271,6 +272,9 @@ func (ca *CA) Serve(ctx context.Context) error {
 	background.Go(func() { ca.audit.Run(ctx) })
 	background.Go(func() { outlet.RunAll(ctx, ca.outlets) })
 	background.Go(func() { ca.recordings.Run(ctx) })
+	if ca.config.Search.Index {
+		background.Go(func() { ca.indexer().Run(ctx) })
+	}
 	background.Go(func() { ca.refusals.Run(telling) })
 	if ca.config.PolicyDir != "" {
 		background.Go(func() { ca.watchPolicy(ctx) })

@@ -63,6 +63,8 @@ type Config struct {
 	// PolicyDir is a directory of policy files that is watched. While it is set
 	// the policy cannot be applied over the API. "" is none.
 	PolicyDir string `yaml:"policy_dir"`
+	// Search says whether what was said in sessions can be found.
+	Search Search `yaml:"search"`
 	// Outlets carry the audit log to other systems as it grows. See OUTLETS.md.
 	Outlets []outlet.Config `yaml:"outlets"`
 	// Log is how this part logs.
@@ -76,6 +78,14 @@ type Storage struct {
 	// (default: the AWS chain), profile=..., lock=compliance or governance. The same
 	// as the proxies'. Default: the directory of recordings.
 	URL string `yaml:"url"`
+}
+
+// Search is an index of sealed recordings, for `sallyport sessions search`.
+type Search struct {
+	// Index reads each recording that the CA can open, and keeps its lines in the
+	// database, in clear. What is encrypted to keys that the CA has not is left
+	// out.
+	Index bool `yaml:"index"`
 }
 
 // Recording is how sessions are recorded.
@@ -205,7 +215,8 @@ func Defaults() Config {
 			Renew: config.Duration(7 * 24 * time.Hour),
 			Host:  config.Duration(7 * 24 * time.Hour),
 		},
-		Audit: Audit{Entries: "auditors"},
-		Log:   config.DefaultLog(),
+		Search: Search{Index: true},
+		Audit:  Audit{Entries: "auditors"},
+		Log:    config.DefaultLog(),
 	}
 }

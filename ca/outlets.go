@@ -1,10 +1,7 @@
 package ca
 
 import (
-	"crypto/rand"
 	"net/url"
-	"os"
-	"strings"
 
 	"github.com/sallyport-ssh/sallyport/ca/internal/outlet"
 	"github.com/sallyport-ssh/sallyport/internal/siem"
@@ -13,16 +10,12 @@ import (
 // openOutlets makes what carries the audit log away. What a receiver does is no
 // business of the start: only a configuration that can never work is an error.
 func (ca *CA) openOutlets() error {
-	// A name of this process alone: a CA that was started again does not take
-	// itself for the one that died, whose last write may still be under way.
-	host, _ := os.Hostname()
-	holder := host + "-" + strings.ToLower(rand.Text()[:8])
 	from := siem.Encoder{Origin: ca.config.URL}
 	if u, err := url.Parse(ca.config.URL); err == nil {
 		from.Origin = u.Host
 	}
 	for _, c := range ca.config.Outlets {
-		o, err := outlet.New(c, holder, from, ca.store, ca.log)
+		o, err := outlet.New(c, ca.process, from, ca.store, ca.log)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-ssh/sallyport/ca/internal/indexer"
 	"github.com/sallyport-ssh/sallyport/ca/internal/keep"
 	"github.com/sallyport-ssh/sallyport/internal/storage"
 )
@@ -30,12 +31,26 @@ func (ca *CA) openRecordings() error {
 	if err != nil {
 		return err
 	}
-	host, _ := os.Hostname()
 	r := ca.config.Recording
 	ca.recordings, err = keep.New(keep.Config{
 		Store: ca.store, Storage: where, Live: ca.config.Recordings,
 		Recipients: r.Recipients, Retain: r.Retain.Std(), KeyFile: r.KeyFile,
-		Holder: host + "-" + strings.ToLower(rand.Text()[:8]), Now: time.Now, Log: ca.log.With("part", "recordings"),
+		Holder: ca.process, Now: time.Now, Log: ca.log.With("part", "recordings"),
 	})
 	return err
+}
+
+// indexer makes what makes recordings searchable.
+func (ca *CA) indexer() *indexer.Indexer {
+	return indexer.New(indexer.Config{
+		Store: ca.store, Open: ca.recordings.Open, Holder: ca.process, Log: ca.log.With("part", "search"),
+	})
+}
+
+// processName names this process among the CAs on one database. It is new with
+// every start: a CA that was started again does not take itself for the one that
+// died, whose last write may still be under way.
+func processName() string {
+	host, _ := os.Hostname()
+	return host + "-" + strings.ToLower(rand.Text()[:8])
 }

@@ -74,7 +74,8 @@ func Unpack(data []byte) ([]Line, error) {
 type collector struct {
 	kind   Kind
 	lines  []Line
-	size   int
+	size   int // bytes in lines
+	total  int // bytes that came
 	chunks []Chunk
 }
 

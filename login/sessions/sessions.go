@@ -26,7 +26,7 @@ func Commands(connect Connect) map[string]cli.Run {
 	return map[string]cli.Run{
 		"sessions": func(ctx context.Context, env cli.Env, args []string) error {
 			var g grammar
-			k, err := cli.Parse(env, "sallyport sessions", "List, show, play and export recorded sessions.", &g, args)
+			k, err := cli.Parse(env, "sallyport sessions", "List, show, search, play and export recorded sessions.", &g, args)
 			if err != nil {
 				return err
 			}
@@ -48,6 +48,7 @@ type grammar struct {
 	Play   playCommand   `cmd:"" help:"Play a session on this terminal."`
 	Export exportCommand `cmd:"" help:"Write a session for other programs."`
 
+	Search  searchCommand  `cmd:"" help:"Find what was typed, run, printed or copied in sessions."`
 	Hold    holdCommand    `cmd:"" help:"Keep a session's recording from being deleted, whatever its retention."`
 	Release releaseCommand `cmd:"" help:"End a hold."`
 }

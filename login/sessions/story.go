@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-ssh/sallyport/internal/recording"
+	"github.com/sallyport-ssh/sallyport/internal/recording/export"
 )
 
 // deed is something that was done in a session: a command, a typed line, a file
@@ -26,7 +27,7 @@ func story(r *recording.Recording) (list []deed, err error) {
 	if err := r.Seek(0); err != nil {
 		return nil, err
 	}
-	terminals := map[uint32]*typed{}
+	terminals := map[uint32]*export.Typed{}
 	for {
 		f, err := r.Next()
 		var damage *recording.DamageError
@@ -44,14 +45,14 @@ func story(r *recording.Recording) (list []deed, err error) {
 				return nil, err
 			}
 			if q.Type == "pty-req" {
-				terminals[f.Channel] = &typed{}
+				terminals[f.Channel] = &export.Typed{}
 			}
 			if q.Type == "exec" || q.Type == "subsystem" {
 				d.kind, d.text = "command", q.String()
 			}
 		case recording.KindInput, recording.KindVeiled:
 			if t := terminals[f.Channel]; t != nil {
-				t.add(f)
+				t.Add(f)
 			}
 		case recording.KindReveal:
 			runs, err := recording.ParseReveal(f)
@@ -59,7 +60,7 @@ func story(r *recording.Recording) (list []deed, err error) {
 				return nil, err
 			}
 			if t := terminals[f.Channel]; t != nil {
-				t.reveal(runs)
+				t.Reveal(runs)
 			}
 		case recording.KindFile:
 			var o recording.FileOp
@@ -81,8 +82,8 @@ func story(r *recording.Recording) (list []deed, err error) {
 		}
 	}
 	for channel, t := range terminals {
-		for _, l := range t.lines() {
-			list = append(list, deed{l.at, channel, "typed", l.String()})
+		for _, l := range t.Lines() {
+			list = append(list, deed{l.At, channel, "typed", l.String()})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b deed) int { return int(a.at - b.at) })

@@ -59,6 +59,7 @@ type Config struct {
 
 	Keep       *keep.Keep // where recordings are
 	PolicyDir  string     // where the policy comes from; "" lets admins apply it here
+	Search     bool       // recordings are indexed
 	Executable string     // of this program, for the installer
 
 	Now func() time.Time
@@ -130,6 +131,7 @@ func (p *people) routes() []door.Route[Caller] {
 		{Method: "GET", Path: wire.PathNodes, Who: door.Person, Handle: door.Answers(p.reachable)},
 		{Method: "GET", Path: wire.PathSessions, Who: door.Person, Handle: door.Answers(p.sessions)},
 		{Method: "GET", Path: wire.PathSession, Who: door.Person, Handle: door.Answers(p.session)},
+		{Method: "GET", Path: wire.PathSearch, Who: door.Person, Handle: door.Answers(p.search)},
 		{Method: "GET", Path: wire.PathRecording, Who: door.Person, Handle: p.recording},
 		{Method: "POST", Path: wire.PathRecordingKey, Who: door.Person, Handle: door.Answers(p.recordingKey)},
 		{Method: "PUT", Path: wire.PathAdminHold, Who: door.Person, Limit: smallBody, Handle: door.Takes(p.hold)},

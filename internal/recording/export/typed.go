@@ -1,4 +1,4 @@
-package sessions
+package export
 
 import (
 	"strings"
@@ -13,8 +13,9 @@ import (
 // anybody types in a day.
 const maxTyped = 1 << 20
 
-// typed is what was typed at one terminal, byte for byte.
-type typed struct {
+// Typed gathers what was typed at one terminal, byte for byte. The zero Typed is
+// ready.
+type Typed struct {
 	bytes  []byte
 	silent []bool         // under the veil: the byte is not known
 	frames map[uint64]int // where in bytes a veiled frame begins
@@ -27,8 +28,8 @@ type stretch struct {
 	at   time.Duration
 }
 
-// add takes in input, which is veiled or in clear.
-func (t *typed) add(f recording.Frame) {
+// Add takes in a KindInput or a KindVeiled of the terminal.
+func (t *Typed) Add(f recording.Frame) {
 	if len(t.bytes)+len(f.Payload) > maxTyped {
 		return
 	}
@@ -46,8 +47,8 @@ func (t *typed) add(f recording.Frame) {
 	}
 }
 
-// reveal puts in what was echoed.
-func (t *typed) reveal(runs []recording.Run) {
+// Reveal puts in what was echoed.
+func (t *Typed) Reveal(runs []recording.Run) {
 	for _, r := range runs {
 		from, ok := t.frames[r.Frame]
 		if from += r.Offset; !ok || from+len(r.Bytes) > len(t.bytes) {
@@ -58,26 +59,26 @@ func (t *typed) reveal(runs []recording.Run) {
 	}
 }
 
-// typedLine is what was typed before one Enter.
-type typedLine struct {
-	at     time.Duration // of Enter
-	text   string
-	silent int // bytes that were typed without echo
+// TypedLine is what was typed before one Enter.
+type TypedLine struct {
+	At     time.Duration // of Enter
+	Text   string        // whatever bytes the person's terminal sent
+	Silent int           // bytes that were typed without echo
 }
 
-// lines are what was typed, as the terminal's own editing keys left it.
-func (t *typed) lines() (list []typedLine) {
-	var line typedLine
+// Lines are what was typed, as the terminal's own editing keys left it.
+func (t *Typed) Lines() (list []TypedLine) {
+	var line TypedLine
 	var text []byte
 	var scanner screen.Scanner
 	next := 0
 	for i, c := range t.bytes {
 		for next < len(t.times) && t.times[next].from <= i {
-			line.at = t.times[next].at
+			line.At = t.times[next].at
 			next++
 		}
 		if t.silent[i] {
-			line.silent++
+			line.Silent++
 			continue
 		}
 		enter := false
@@ -85,15 +86,15 @@ func (t *typed) lines() (list []typedLine) {
 			text, enter = edit(text, tok)
 		})
 		if enter {
-			line.text = string(text)
-			if line.text != "" || line.silent > 0 {
+			line.Text = string(text)
+			if line.Text != "" || line.Silent > 0 {
 				list = append(list, line)
 			}
-			line, text = typedLine{at: line.at}, text[:0]
+			line, text = TypedLine{At: line.At}, text[:0]
 		}
 	}
-	if len(text) > 0 || line.silent > 0 {
-		line.text = string(text)
+	if len(text) > 0 || line.Silent > 0 {
+		line.Text = string(text)
 		list = append(list, line)
 	}
 	return list
@@ -127,16 +128,17 @@ func edit(text []byte, t screen.Token) (_ []byte, enter bool) {
 
 var arrowNames = map[byte]string{'A': "<Up>", 'B': "<Down>", 'C': "<Right>", 'D': "<Left>"}
 
-func (l typedLine) String() string {
+// String is the line as people are shown it, quoted where it would not print.
+func (l TypedLine) String() string {
 	var b strings.Builder
-	if l.text != "" {
-		b.WriteString("> " + recording.Quote(l.text))
+	if l.Text != "" {
+		b.WriteString("> " + recording.Quote(l.Text))
 	}
-	if l.silent > 0 {
-		if l.text != "" {
+	if l.Silent > 0 {
+		if l.Text != "" {
 			b.WriteString("  ")
 		}
-		b.WriteString("(" + recording.Silence{Bytes: l.silent}.String() + ")")
+		b.WriteString("(" + recording.Silence{Bytes: l.Silent}.String() + ")")
 	}
 	return b.String()
 }
