@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/age"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport-ssh/sallyport/internal/rig"
@@ -26,12 +27,20 @@ type bench struct {
 	cmp   []target // direct, relay, sallyport
 }
 
-const policy = `role: bench
+// policy has every session encrypted to an auditor whose key nobody keeps.
+func policy() (string, error) {
+	auditor, err := age.GenerateX25519Identity()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(`role: bench
 who:   { groups: [eng] }
 where: { nodes: ["*"] }
 as:    { logins: ["*"] }
 what:  { channels: [shell, exec, sftp, forward-local] }
-`
+recording: { recipients: [%s] }
+`, auditor.Recipient()), nil
+}
 
 // up brings the world with one node up, and ann into it.
 func (b *bench) up() {
@@ -39,7 +48,11 @@ func (b *bench) up() {
 		return
 	}
 	b.world = rig.NewWorld(b, "")
-	b.world.Policy(policy)
+	roles, err := policy()
+	if err != nil {
+		b.Fatalf("%v", err)
+	}
+	b.world.Policy(roles)
 	b.node = b.world.Join("bench-node", rig.SSHDConfig{}, "env=bench")
 	b.ann = b.world.Login("ann")
 }

@@ -30,12 +30,16 @@ type group struct {
 var groups = []group{
 	{"throughput", []string{"download-ratio", "upload-ratio"}, throughput},
 	{"sftp", []string{"sftp-download-ratio", "sftp-upload-ratio"}, sftpThroughput},
+	{"terminal", []string{"terminal-output-ratio"}, terminalOutput},
 	{"echo", []string{"echo-added-p50", "echo-added-p99"}, echo},
 	{"connect", []string{"connect-added-p50"}, connect},
 	{"connections", []string{"connections-per-core-second"}, connections},
 	{"idle", []string{"idle-session-memory"}, idle},
 	{"logins", []string{"logins-sqlite", "logins-sqlite-p99", "logins-postgres", "logins-postgres-p99"}, logins},
-	{"hour", []string{"interactive-hour"}, hour},
+	{"hour", []string{"interactive-hour", "interactive-hour-of-gzip"}, hour},
+	{"audit", []string{"audit-events-sqlite", "audit-events-postgres"}, auditEvents},
+	{"verify", []string{"verify-recording", "verify-log"}, verify},
+	{"search", []string{"search-sqlite", "search-postgres"}, search},
 	{"client", []string{"check", "connect-first-byte"}, client},
 	{"agent", []string{"agent-memory"}, agentMemory},
 }
