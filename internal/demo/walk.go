@@ -76,6 +76,9 @@ func walk(s *stage) *rig.World {
 	ada.run(0, "sallyport sessions show --identity auditor.key "+session, "ann@example.com")
 	ada.run(0, "sallyport play --identity auditor.key --speed 20 "+session, "hello from")
 	ada.run(0, "sallyport recording export --as text --identity auditor.key -o - "+session, "hello from")
+	ada.run(0, "sallyport audit ls --session "+session, "session_granted", "recording_sealed")
+	ada.run(0, "sallyport audit ls --kind session_denied", "login_not_allowed")
+	ada.run(0, "sallyport audit fetch log && sallyport audit verify log", "verified")
 
 	s.chapter("Somebody outside verifies it, who trusts nobody here",
 		"An empty folder, the binary, the evidence, and the house's public keys, which came by another way. It asks nobody.")
