@@ -175,7 +175,14 @@ func TestTwoCAsThatAreKilledSignOneLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := func(tile audit.Tile) ([]byte, error) { return one.get(wire.PathLog + tile.Path()) }
+	// A CA that has just been started says for a moment that its log is not open.
+	read := func(tile audit.Tile) (hashes []byte, err error) {
+		rig.Eventually(t, 30*time.Second, "the log is open", func() bool {
+			hashes, err = one.get(wire.PathLog + tile.Path())
+			return err == nil && !strings.Contains(string(hashes), string(fault.StoreAway))
+		})
+		return hashes, err
+	}
 	for _, old := range seen {
 		proof, err := last.ProveConsistency(min(old.Size, last.Size), read)
 		if err == nil {
