@@ -105,7 +105,9 @@ func TestEveryKindHasAMeaning(t *testing.T) {
 }
 
 func TestTheLogsOwnFormIsTheLeaf(t *testing.T) {
-	for _, e := range samples(t) {
+	web := sample(audit.SessionDenied)
+	web.Text = "<a href='x'> & more"
+	for _, e := range append(samples(t), entry(t, 99, web)) {
 		line, err := Encoder{Format: JSON}.Encode(nil, e)
 		if err != nil {
 			t.Fatal(err)
