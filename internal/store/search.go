@@ -94,28 +94,35 @@ const indexable = ` FROM sessions JOIN recordings ON recordings.session = sessio
 	LEFT JOIN search_sessions ON search_sessions.session = sessions.id
 	WHERE recordings.digest IS NOT NULL`
 
-// ToIndex returns sealed sessions that version has not indexed yet, the oldest
-// first, and those that were deleted and still have lines. relocked asks for those
-// that were locked, too: there may be a key for them now.
-func (s *Store) ToIndex(ctx context.Context, version int64, relocked bool, limit int) (fresh, gone []wire.Session, err error) {
+// Backlog asks what is to be indexed.
+type Backlog struct {
+	Version  int64        // of the indexer
+	Relocked bool         // what was locked, too: there may be a key for it now
+	After    wire.Session // sessions that are later than this one alone; zero: from the first
+	Limit    int
+}
+
+// ToIndex returns sealed sessions that the version has not indexed yet, the oldest
+// first, and those that were deleted and still have lines.
+func (s *Store) ToIndex(ctx context.Context, b Backlog) (fresh, gone []wire.Session, err error) {
 	const columns = `SELECT sessions.id, identity, login, node, client, sessions.started, role`
 	scan := func(r scanner) (w wire.Session, err error) {
 		err = r.Scan(&w.ID, &w.Identity, &w.Login, &w.Node, &w.Client, &w.Started, &w.Role)
 		return w, err
 	}
 	locked := "-"
-	if relocked {
+	if b.Relocked {
 		locked = string(SearchLocked)
 	}
 	const new = columns + indexable + ` AND recordings.deleted = 0
 		AND (search_sessions.session IS NULL OR search_sessions.version < $1 OR search_sessions.state = $2)
-		ORDER BY sessions.started, sessions.serial LIMIT $3`
-	if fresh, err = all(ctx, s, scan, new, version, locked, limit); err != nil {
+		AND (sessions.started, sessions.id) > ($3, $4) ORDER BY sessions.started, sessions.id LIMIT $5`
+	if fresh, err = all(ctx, s, scan, new, b.Version, locked, b.After.Started, string(b.After.ID), b.Limit); err != nil {
 		return nil, nil, err
 	}
 	const old = columns + indexable + ` AND recordings.deleted > 0
 		AND search_sessions.session IS NOT NULL AND search_sessions.state <> 'gone' LIMIT $1`
-	gone, err = all(ctx, s, scan, old, limit)
+	gone, err = all(ctx, s, scan, old, b.Limit)
 	return fresh, gone, err
 }
 

@@ -19,6 +19,7 @@ var searchPromises = []promise{
 	{"a prefix finds what begins with it", searchByPrefix},
 	{"indexing again replaces what was there", indexAgain},
 	{"a deleted recording loses its lines", indexGone},
+	{"what is to be indexed comes oldest first, after the one before", backlogInOrder},
 	{"what is locked or pending is counted, and not found", searchGaps},
 	{"pages follow each other without gaps or doubles", searchPages},
 }
@@ -136,12 +137,12 @@ func indexAgain(t *testing.T, s *Store) {
 	index(t, s, a, chunk(t, find.Typed, "new words"))
 	finds(t, s, ChunkSearch{Words: []string{"old"}})
 	finds(t, s, ChunkSearch{Words: []string{"words"}}, string(a.ID))
-	fresh, _, err := s.ToIndex(t.Context(), 1, true, 10)
+	fresh, _, err := s.ToIndex(t.Context(), Backlog{Version: 1, Relocked: true, Limit: 10})
 	ok(t, err)
 	if len(fresh) != 0 {
 		t.Errorf("%v is to be indexed again", fresh)
 	}
-	if fresh, _, err = s.ToIndex(t.Context(), 2, true, 10); err != nil || len(fresh) != 1 {
+	if fresh, _, err = s.ToIndex(t.Context(), Backlog{Version: 2, Relocked: true, Limit: 10}); err != nil || len(fresh) != 1 {
 		t.Errorf("a later indexer finds %v (%v)", fresh, err)
 	}
 }
@@ -153,14 +154,14 @@ func indexGone(t *testing.T, s *Store) {
 		_, err := t.exec(`UPDATE recordings SET deleted = 7 WHERE session = $1`, string(a.ID))
 		return err
 	}))
-	fresh, gone, err := s.ToIndex(t.Context(), 1, true, 10)
+	fresh, gone, err := s.ToIndex(t.Context(), Backlog{Version: 1, Relocked: true, Limit: 10})
 	ok(t, err)
 	if len(fresh) != 0 || len(gone) != 1 || gone[0].ID != a.ID {
 		t.Fatalf("to index is %v, to forget %v", fresh, gone)
 	}
 	ok(t, s.IndexSession(t.Context(), a, 1, SearchGone, nil))
 	finds(t, s, ChunkSearch{Words: []string{"uptime"}})
-	if _, gone, _ = s.ToIndex(t.Context(), 1, true, 10); len(gone) != 0 {
+	if _, gone, _ = s.ToIndex(t.Context(), Backlog{Version: 1, Relocked: true, Limit: 10}); len(gone) != 0 {
 		t.Errorf("%v is to be forgotten again", gone)
 	}
 }
@@ -185,11 +186,27 @@ func searchGaps(t *testing.T, s *Store) {
 		}
 	}
 	for relocked, want := range map[bool]int{false: 1, true: 2} {
-		fresh, _, err := s.ToIndex(t.Context(), 1, relocked, 10)
+		fresh, _, err := s.ToIndex(t.Context(), Backlog{Version: 1, Relocked: relocked, Limit: 10})
 		ok(t, err)
 		if len(fresh) != want {
 			t.Errorf("with relocked %v there are %d to index", relocked, len(fresh))
 		}
+	}
+}
+
+func backlogInOrder(t *testing.T, s *Store) {
+	var after wire.Session
+	a, b := sealedSession(t, s, 1, "a@example.com", "web-1"), sealedSession(t, s, 2, "a@example.com", "web-1")
+	for _, want := range []id.Session{a.ID, b.ID} {
+		fresh, _, err := s.ToIndex(t.Context(), Backlog{Version: 1, After: after, Limit: 1})
+		ok(t, err)
+		if len(fresh) != 1 || fresh[0].ID != want {
+			t.Fatalf("next is %v, and not %s", fresh, want)
+		}
+		after = fresh[0]
+	}
+	if fresh, _, err := s.ToIndex(t.Context(), Backlog{Version: 1, After: after, Limit: 1}); err != nil || len(fresh) != 0 {
+		t.Errorf("there is %v (%v)", fresh, err)
 	}
 }
 

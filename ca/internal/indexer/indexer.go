@@ -38,6 +38,7 @@ const (
 	lease    = time.Minute
 	pass     = 20               // sessions between two looks at the lease
 	rest     = 30 * time.Second // when there is nothing to do, at most
+	shortest = 3 * time.Second  // and at least: looking for work costs the database a scan
 	afterErr = 10 * time.Second
 )
 
@@ -56,7 +57,8 @@ type Config struct {
 // Indexer indexes. Make it with New.
 type Indexer struct {
 	Config
-	relocked bool // try what was locked once more: this process may have the key
+	relocked bool         // try what was locked once more: this process may have the key
+	after    wire.Session // where the round through what is to be indexed stands
 }
 
 // New makes an Indexer.
@@ -87,18 +89,21 @@ func (x *Indexer) idle(ctx context.Context) {
 		wait(ctx, afterErr)
 		return
 	}
+	wait(ctx, shortest)
 	ctx, cancel := context.WithTimeout(ctx, rest)
 	defer cancel()
 	x.Store.WaitEvents(ctx, state.Size)
 }
 
-// pass indexes some recordings; more says that there may be others.
+// pass indexes some recordings; more says that there may be others. One that
+// cannot be read now, because it has not come or its storage does not answer, is
+// passed over until the next round.
 func (x *Indexer) pass(ctx context.Context) (more bool, err error) {
 	_, mine, err := x.Store.TakeOutlet(ctx, leaseName, x.Holder, lease)
 	if err != nil || !mine {
 		return false, err
 	}
-	fresh, gone, err := x.Store.ToIndex(ctx, version, x.relocked, pass)
+	fresh, gone, err := x.Store.ToIndex(ctx, store.Backlog{Version: version, Relocked: x.relocked, After: x.after, Limit: pass})
 	if err != nil {
 		return false, err
 	}
@@ -107,24 +112,25 @@ func (x *Indexer) pass(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	stillLocked := 0
 	for _, s := range fresh {
-		state, err := x.index(ctx, s)
-		if err != nil {
-			return false, err
-		}
-		if state == store.SearchLocked {
-			stillLocked++
+		x.after = s
+		if err := x.index(ctx, s); err != nil {
+			if ctx.Err() != nil || fault.ReasonOf(err) == fault.StoreAway {
+				return false, err
+			}
+			x.Log.Info("a recording is not indexed yet", "session", s.ID, "err", err)
 		}
 	}
-	if stillLocked == len(fresh) {
-		x.relocked = false // one round is enough: keys do not come while we run
+	if len(fresh) == pass {
+		return true, nil
 	}
-	return len(fresh) > 0 && stillLocked < len(fresh) || len(gone) > 0, nil
+	// The round is over. What was locked stays so: keys do not come while we run.
+	x.after, x.relocked = wire.Session{}, false
+	return false, nil
 }
 
 // index reads one recording. Its error is what a later try may not meet.
-func (x *Indexer) index(ctx context.Context, s wire.Session) (store.SearchState, error) {
+func (x *Indexer) index(ctx context.Context, s wire.Session) error {
 	state := store.SearchDone
 	chunks, whole, err := x.read(ctx, s)
 	var damage *recording.DamageError
@@ -139,9 +145,9 @@ func (x *Indexer) index(ctx context.Context, s wire.Session) (store.SearchState,
 		x.Log.Error("a sealed recording is damaged", "session", s.ID, "err", err)
 		state = store.SearchDamaged
 	default:
-		return state, err
+		return err
 	}
-	return state, x.Store.IndexSession(ctx, s, version, state, chunks)
+	return x.Store.IndexSession(ctx, s, version, state, chunks)
 }
 
 func (x *Indexer) read(ctx context.Context, s wire.Session) (chunks []find.Chunk, whole bool, err error) {
