@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"slices"
-	"time"
 )
 
 // terminalOutput reads 128 MiB that a program floods its terminal with: the
@@ -16,7 +13,8 @@ func terminalOutput(b *bench) error {
 	rates := map[string][]float64{}
 	for range rounds {
 		for _, t := range targets {
-			rate, err := t.flood(size)
+			// A terminal may say more than it is asked for.
+			rate, err := t.drain(size, t.command([]string{"-tt", "-c", cipher}, fmt.Sprintf("stty raw; head -c %d /dev/zero", size)))
 			if err != nil {
 				return err
 			}
@@ -32,30 +30,6 @@ func terminalOutput(b *bench) error {
 	}
 	b.report.add(Figure{"terminal-output-ratio", median(ratios), "of the bare relay, every byte kept and encrypted", 0.85, Higher})
 	return nil
-}
-
-// flood reads size bytes of a program's output at a terminal, and returns MB/s
-// after the first.
-func (t target) flood(size int64) (float64, error) {
-	cmd := t.command([]string{"-tt", "-c", cipher}, fmt.Sprintf("stty raw; head -c %d /dev/zero", size))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return 0, err
-	}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		return 0, err
-	}
-	buf := make([]byte, 256<<10)
-	first, err := io.ReadFull(out, buf[:1])
-	start := time.Now()
-	n, copyErr := io.CopyBuffer(struct{ io.Writer }{io.Discard}, out, buf)
-	took := time.Since(start)
-	if waitErr := cmd.Wait(); err != nil || copyErr != nil || waitErr != nil || n+int64(first) < size {
-		return 0, fmt.Errorf("%s: a terminal gave %d of %d bytes: %v %v %s", t.name, n+int64(first), size, copyErr, waitErr, stderr.String())
-	}
-	return float64(size) / 1e6 / took.Seconds(), nil
 }
 
 // auditEvents: 64 who append to the log, each waiting until its event is durable.

@@ -164,6 +164,15 @@ func (s *Store) SearchChunks(ctx context.Context, f ChunkSearch) ([]ChunkHit, er
 	} else {
 		q.text += `c.words @@ CAST(` + q.param(match(words, f.Prefixes, ` & `, `'`, `':*`)) + ` AS TSQUERY)`
 	}
+	// The words above are there to be fast. Somebody may print another identity's
+	// word in a session, so that it is the row that decides whose lines are shown.
+	for _, c := range []struct{ column, value string }{
+		{"c.kind", string(f.Kind)}, {"s.identity", string(f.Identity)}, {"s.node", string(f.Node)}, {"s.login", string(f.Login)},
+	} {
+		if c.value != "" {
+			q.text += ` AND ` + c.column + ` = ` + q.param(c.value)
+		}
+	}
 	if f.Since != 0 {
 		q.text += ` AND c.started >= ` + q.param(f.Since)
 	}

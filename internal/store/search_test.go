@@ -16,6 +16,7 @@ import (
 var searchPromises = []promise{
 	{"a chunk is found by any of its words, and by all of them", searchByWords},
 	{"a search is narrowed by who, where, as whom, when and kind", searchNarrowed},
+	{"a search is not widened by what somebody prints", searchNotFooled},
 	{"a prefix finds what begins with it", searchByPrefix},
 	{"indexing again replaces what was there", indexAgain},
 	{"a deleted recording loses its lines", indexGone},
@@ -120,6 +121,18 @@ func searchNarrowed(t *testing.T, s *Store) {
 	finds(t, s, ChunkSearch{Words: word, Login: "root"})
 	finds(t, s, ChunkSearch{Words: word, Kind: find.Output, Since: b.Started}, string(b.ID))
 	finds(t, s, ChunkSearch{Words: word, Kind: find.Output, Until: b.Started}, string(a.ID))
+}
+
+func searchNotFooled(t *testing.T, s *Store) {
+	a, b := sealedSession(t, s, 1, "a@example.com", "web-1"), sealedSession(t, s, 2, "b@example.com", "web-2")
+	planted := strings.Join(filterWords("typed", "a@example.com", "web-1", "deploy"), " ")
+	index(t, s, a, chunk(t, find.Typed, "uptime"))
+	index(t, s, b, chunk(t, find.Output, "uptime of somebody else "+planted))
+	word := []string{"uptime"}
+	expected := string(a.ID)
+	finds(t, s, ChunkSearch{Words: word, Identity: "a@example.com"}, expected)
+	finds(t, s, ChunkSearch{Words: word, Node: "web-1"}, expected)
+	finds(t, s, ChunkSearch{Words: word, Kind: find.Typed}, expected)
 }
 
 func searchByPrefix(t *testing.T, s *Store) {
