@@ -22,6 +22,3 @@ func newKeyring(h Header, k ContentKey) keyring {
 	}
 	return r
 }
-
-// locked says whether frames cannot be read.
-func (r *keyring) locked() bool { return r.encrypted && r.tail == nil }

@@ -26,7 +26,8 @@ type promise struct {
 }
 
 var contract = slices.Concat(loginPromises, certificatePromises, enrolPromises, nodePromises,
-	sessionPromises, policyPromises, evidencePromises, batchPromises, searchPromises, eventPromises, recordingPromises)
+	sessionPromises, policyPromises, evidencePromises, batchPromises, eventPromises, entryPromises, treePromises,
+	recordingPromises, searchPromises)
 
 func TestSQLiteKeepsTheContract(t *testing.T) {
 	for _, p := range contract {
