@@ -172,7 +172,7 @@ type bridged struct{ client, node leg }
 func (l *Link) bridge(n uint32, kind policy.Channel, what recording.Transfer, b bridged) {
 	client, node := b.client, b.node
 	cargo := l.load(n, what, nil)
-	if d, limited := l.Grant.Limit(kind); limited {
+	if d, limited := l.shorter(kind); limited {
 		stop := l.after(d, func() { client.Close(); node.Close() })
 		defer stop()
 	}

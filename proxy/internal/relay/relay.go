@@ -269,6 +269,14 @@ func (l *Link) reason() *fault.Error {
 	return fault.Of(l.cause)
 }
 
+// shorter is the limit of a channel whose time is over before the connection's.
+// Where both end together the connection's end tells everybody, and why.
+func (l *Link) shorter(kind policy.Channel) (d time.Duration, limited bool) {
+	d, limited = l.Grant.Limit(kind)
+	longest, all := l.Grant.Longest()
+	return d, limited && !(all && d >= longest)
+}
+
 // after calls f when the session is d old, unless it has ended. stop forgets it.
 func (l *Link) after(d time.Duration, f func()) (stop func()) {
 	l.mu.Lock()

@@ -103,7 +103,7 @@ func (s *session) run(r *ssh.Request, kind policy.Channel, flows *sync.WaitGroup
 	if !ok && r.WantReply {
 		return
 	}
-	if d, limited := s.l.Grant.Limit(kind); limited {
+	if d, limited := s.l.shorter(kind); limited {
 		s.stop = s.l.after(d, func() { s.dismiss(expired()) })
 	}
 	if kind == policy.Shell && s.terminal && s.l.Notice != "" {
