@@ -28,7 +28,7 @@ var eventPromises = []promise{
 		o := opening(newSession("aaaa-aaaaa", 100), intent(ProfileSession, "you@example.com"))
 		o.Recording = wire.RecordingOrder{Recipients: []string{"age1x"}, Retain: 7}
 		must(s.OpenSession(t.Context(), o))(t)
-		ok(t, s.EndSession(t.Context(), "aaaa-aaaaa", wire.EndRequest{End: "closed", Accepted: true, Bytes: 42}, 150))
+		ok(t, s.EndSession(t.Context(), "aaaa-aaaaa", wire.EndRequest{End: "closed", Accepted: true, Bytes: 42}, nil, 150))
 		ok(t, s.Revoke(t.Context(), Actor{"you@example.com", "192.0.2.1"}, serial))
 		must(s.ApplyPolicy(t.Context(), ada, revision("one"), 0))(t)
 
@@ -123,7 +123,7 @@ var eventPromises = []promise{
 				_, err := s.OpenSession(t.Context(), opening(newSession("live", 100), intent(ProfileSession, "x")))
 				return err
 			},
-			"the end of no session": func() error { return s.EndSession(t.Context(), "none", wire.EndRequest{End: "x"}, 1) },
+			"the end of no session": func() error { return s.EndSession(t.Context(), "none", wire.EndRequest{End: "x"}, nil, 1) },
 			"a join token that is none": func() error {
 				_, _, err := s.EnrollNode(t.Context(), by("none", intent(ProfileHost, "x")), newNode("x"))
 				return err

@@ -18,7 +18,7 @@ var evidencePromises = []promise{
 		reserved(t, s, intent(ProfileLogin, "you@example.com")) // 2, neither signed nor revoked
 		openSession(t, s, newSession("live", 100))
 		openSession(t, s, newSession("ended", 100))
-		ok(t, s.EndSession(t.Context(), "ended", wire.EndRequest{End: "closed"}, 150))
+		ok(t, s.EndSession(t.Context(), "ended", wire.EndRequest{End: "closed"}, nil, 150))
 		must(s.ApplyPolicy(t.Context(), ada, revision("one"), 0))(t)
 		ok(t, s.PutTiles(t.Context(), Tile{0, 0, make([]byte, 256*32)}))
 		state := must(s.LogState(t.Context()))(t)

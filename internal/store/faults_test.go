@@ -96,7 +96,7 @@ func doUntilKilled(s *Store, worker uint64) {
 		}
 		session := wire.Session{ID: id.Session(name), Identity: "you@example.com", Proxy: "p-1"}
 		s.OpenSession(context.Background(), opening(session, intent(ProfileSession, name)))
-		s.EndSession(context.Background(), session.ID, wire.EndRequest{End: "closed"}, 200)
+		s.EndSession(context.Background(), session.ID, wire.EndRequest{End: "closed"}, nil, 200)
 	}
 }
 

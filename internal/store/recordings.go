@@ -121,10 +121,10 @@ func (r *recording) same(header []byte) error {
 	return nil
 }
 
-// EndRecorded closes a session's row, as EndSession does, and stores what became
+// EndSession closes a session's row, whose first end stands, and stores what became
 // of the recording: its seal, or with end.Lost that there is none. The first seal
 // stands; another one is seal_refused. The same again changes nothing.
-func (s *Store) EndRecorded(ctx context.Context, name id.Session, end wire.EndRequest, sealed *Sealed, now int64) error {
+func (s *Store) EndSession(ctx context.Context, name id.Session, end wire.EndRequest, sealed *Sealed, now int64) error {
 	return s.alone(ctx, func(t *tx) error {
 		if _, err := t.end(name, end, now); err != nil {
 			return err

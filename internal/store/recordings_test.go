@@ -35,7 +35,7 @@ func recorded(t *testing.T, s *Store, name string, retain int64) id.Session {
 func sealed(t *testing.T, s *Store, name string, retain int64) id.Session {
 	t.Helper()
 	x := recorded(t, s, name, retain)
-	ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf(name), 150))
+	ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf(name), 150))
 	ok(t, s.Stored(t.Context(), x, false))
 	return x
 }
@@ -79,10 +79,10 @@ var recordingPromises = []promise{
 		for range 2 {
 			ok(t, s.StartRecording(t.Context(), "p-1", x, wire.RecordingStarted{Header: want.Header, Started: 101e6}))
 		}
-		ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, nil, 150))
+		ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "closed"}, nil, 150))
 		state(t, s, x, "unsealed")
 		for range 2 {
-			ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, want, 170))
+			ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "closed"}, want, 170))
 		}
 		r := state(t, s, x, "sealed")
 		if !bytes.Equal(r.Digest, want.Digest) || r.Frames != 7 || r.Commands != 2 || r.Files != 1 || r.Retain != 5000 || r.Sealed != 160 ||
@@ -105,7 +105,7 @@ var recordingPromises = []promise{
 		x := recorded(t, s, "aaaa-aaaaa", 0)
 		ok(t, s.StartRecording(t.Context(), "p-1", x, wire.RecordingStarted{Header: sealedOf("x").Header}))
 		refused(t, s.StartRecording(t.Context(), "p-1", x, wire.RecordingStarted{Header: sealedOf("y").Header}), fault.SealRefused)
-		refused(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf("y"), 150), fault.SealRefused)
+		refused(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf("y"), 150), fault.SealRefused)
 		// What was refused has not ended the session either.
 		state(t, s, x, "live")
 		toldIs(t, s, x, audit.RecordingStarted)
@@ -124,7 +124,7 @@ var recordingPromises = []promise{
 		} {
 			other := sealedOf(string(x))
 			change(other)
-			refused(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, other, 170), fault.SealRefused)
+			refused(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "closed"}, other, 170), fault.SealRefused)
 		}
 		if r := state(t, s, x, "sealed"); !bytes.Equal(r.Digest, sealedOf(string(x)).Digest) {
 			t.Errorf("its digest is %x", r.Digest)
@@ -134,14 +134,14 @@ var recordingPromises = []promise{
 	{"a recording that is lost is told, once, and may turn up", func(t *testing.T, s *Store) {
 		x := recorded(t, s, "aaaa-aaaaa", 0)
 		for range 2 {
-			ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "recorder_failed", Lost: true}, nil, 150))
+			ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "recorder_failed", Lost: true}, nil, 150))
 		}
 		state(t, s, x, "lost")
 		cut := sealedOf(string(x))
 		cut.Cut = true
-		ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "cut"}, cut, 170))
+		ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "cut"}, cut, 170))
 		state(t, s, x, "cut")
-		ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "lost", Lost: true}, nil, 180))
+		ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "lost", Lost: true}, nil, 180))
 		state(t, s, x, "cut")
 		toldIs(t, s, x, audit.RecordingLost, audit.RecordingSealed)
 	}},
@@ -205,8 +205,8 @@ var recordingPromises = []promise{
 	}},
 	{"what its proxy has not brought yet is waited for", func(t *testing.T, s *Store) {
 		x, y := recorded(t, s, "aaaa-aaaaa", 200), recorded(t, s, "bbbb-bbbbb", 200)
-		ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "lost"}, 150))
-		ok(t, s.EndRecorded(t.Context(), y, wire.EndRequest{End: "closed"}, sealedOf(string(y)), 150))
+		ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "lost"}, nil, 150))
+		ok(t, s.EndSession(t.Context(), y, wire.EndRequest{End: "closed"}, sealedOf(string(y)), 150))
 		at(s, 200+30*86400-1)
 		if over := must(s.Over(t.Context(), 10))(t); len(over) > 0 {
 			t.Errorf("over are %v", over)
@@ -219,7 +219,7 @@ var recordingPromises = []promise{
 	}},
 	{"what does not come to the storage is looked for less and less", func(t *testing.T, s *Store) {
 		x := recorded(t, s, "aaaa-aaaaa", 0)
-		ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf(string(x)), 150)) // sealed at 160
+		ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf(string(x)), 150)) // sealed at 160
 		for _, row := range []struct {
 			now  int64
 			want int
@@ -248,7 +248,7 @@ var recordingPromises = []promise{
 	}},
 	{"the storage is told once of what is kept, and of each hold", func(t *testing.T, s *Store) {
 		x := recorded(t, s, "aaaa-aaaaa", 5000)
-		ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf("aaaa-aaaaa"), 150))
+		ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf("aaaa-aaaaa"), 150))
 		recorded(t, s, "bbbb-bbbbb", 5000)
 		if got := must(s.Unstored(t.Context(), 10))(t); !slices.Equal(got, []Kept{{Session: x, Bytes: 700, Sealed: 160, Retain: 5000}}) {
 			t.Errorf("unstored are %+v", got)
@@ -309,6 +309,6 @@ func TestRecordingsOfASessionThatAnEarlierReleaseOpened(t *testing.T) {
 		return err
 	}))
 	state(t, s, x, "live")
-	ok(t, s.EndRecorded(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf(string(x)), 150))
+	ok(t, s.EndSession(t.Context(), x, wire.EndRequest{End: "closed"}, sealedOf(string(x)), 150))
 	state(t, s, x, "sealed")
 }

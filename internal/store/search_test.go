@@ -277,6 +277,12 @@ func BenchmarkSearch(b *testing.B) {
 					return nil
 				}))
 			}
+			b.Run("what it cannot see", func(b *testing.B) {
+				for b.Loop() {
+					_, _, err := s.SearchGaps(b.Context(), ChunkSearch{})
+					ok(b, err)
+				}
+			})
 			for what, f := range map[string]ChunkSearch{
 				"nowhere":           {Words: []string{"unheard"}, Limit: 50},
 				"in one session":    {Words: []string{"unique4711"}, Limit: 50},

@@ -61,12 +61,6 @@ func insertSessions(t *tx, set []*issuance) {
 	})
 }
 
-// EndSession closes a session's row. The first end stands: a proxy that asks
-// again because the answer was lost gets nil and changes nothing.
-func (s *Store) EndSession(ctx context.Context, name id.Session, end wire.EndRequest, now int64) error {
-	return s.EndRecorded(ctx, name, end, nil, now)
-}
-
 // end ends a session that is open.
 func (t *tx) end(name id.Session, end wire.EndRequest, now int64) (ended bool, err error) {
 	const update = `UPDATE sessions SET ended = $1, ended_as = $2, accepted = $3, bytes = $4

@@ -73,8 +73,8 @@ var sessionPromises = []promise{
 	}},
 	{"the first end of a session stands", func(t *testing.T, s *Store) {
 		want := openSession(t, s, newSession("aaaa-aaaaa", 100))
-		ok(t, s.EndSession(t.Context(), want.ID, wire.EndRequest{End: "closed", Accepted: true, Bytes: 42}, 150))
-		ok(t, s.EndSession(t.Context(), want.ID, wire.EndRequest{End: "again", Bytes: 1}, 200))
+		ok(t, s.EndSession(t.Context(), want.ID, wire.EndRequest{End: "closed", Accepted: true, Bytes: 42}, nil, 150))
+		ok(t, s.EndSession(t.Context(), want.ID, wire.EndRequest{End: "again", Bytes: 1}, nil, 200))
 		ok(t, s.EndLost(t.Context(), want.Proxy, 300, nil))
 		want.Ended, want.End, want.Bytes, want.Recording.State = 150, "closed", 42, "unsealed"
 		if diff := cmp.Diff(want, must(s.Session(t.Context(), want.ID))(t)); diff != "" {
@@ -84,7 +84,7 @@ var sessionPromises = []promise{
 	{"a session that does not exist is not found", func(t *testing.T, s *Store) {
 		_, err := s.Session(t.Context(), "aaaa-aaaaa")
 		refused(t, err, fault.NotFound)
-		refused(t, s.EndSession(t.Context(), "aaaa-aaaaa", wire.EndRequest{End: "closed"}, 1), fault.NotFound)
+		refused(t, s.EndSession(t.Context(), "aaaa-aaaaa", wire.EndRequest{End: "closed"}, nil, 1), fault.NotFound)
 	}},
 	{"a proxy that came back loses the sessions that it no longer has", func(t *testing.T, s *Store) {
 		lost := openSession(t, s, newSession("aaaa-aaaaa", 100))
@@ -111,7 +111,7 @@ var sessionPromises = []promise{
 			change(&ws)
 			openSession(t, s, ws)
 		}
-		ok(t, s.EndSession(t.Context(), "1", wire.EndRequest{End: "closed"}, 150))
+		ok(t, s.EndSession(t.Context(), "1", wire.EndRequest{End: "closed"}, nil, 150))
 		for _, c := range []struct {
 			filter wire.SessionFilter
 			want   []string

@@ -100,8 +100,12 @@ func (x *Indexer) idle(ctx context.Context) {
 // passed over until the next round.
 func (x *Indexer) pass(ctx context.Context) (more bool, err error) {
 	_, mine, err := x.Store.TakeOutlet(ctx, leaseName, x.Holder, lease)
-	if err != nil || !mine {
+	if err != nil {
 		return false, err
+	}
+	if !mine { // another CA works: ask again when its lease may have ended
+		wait(ctx, lease/4)
+		return false, nil
 	}
 	fresh, gone, err := x.Store.ToIndex(ctx, store.Backlog{Version: version, Relocked: x.relocked, After: x.after, Limit: pass})
 	if err != nil {

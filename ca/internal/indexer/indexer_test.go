@@ -74,7 +74,7 @@ func (h *house) seal(session id.Session) {
 		Roles:   []string{"web"}, Intent: store.Intent{Profile: store.ProfileSession, Subject: "you@example.com", KeyPrint: "SHA256:x"},
 	})
 	if err == nil {
-		err = h.store.EndRecorded(h.Context(), session, wire.EndRequest{End: "closed"}, &store.Sealed{
+		err = h.store.EndSession(h.Context(), session, wire.EndRequest{End: "closed"}, &store.Sealed{
 			Header: make([]byte, 32), Digest: make([]byte, 32), Seal: []byte("seal"), SealedBy: "SHA256:key", Frames: 7, Bytes: 700, At: 160,
 		}, 150)
 	}

@@ -89,7 +89,7 @@ func (h *house) ended(days int) id.Session {
 		h.t.Fatal(err)
 	}
 	header, digest := sha256.Sum256([]byte(x)), sha256.Sum256([]byte(x+" end"))
-	err := h.Store.EndRecorded(h.t.Context(), x, wire.EndRequest{End: "closed"}, &store.Sealed{
+	err := h.Store.EndSession(h.t.Context(), x, wire.EndRequest{End: "closed"}, &store.Sealed{
 		Header: header[:], Digest: digest[:], Seal: []byte("seal"), Frames: 7, Bytes: int64(len("recording of " + x)), At: now,
 	}, now)
 	if err != nil {

@@ -98,11 +98,15 @@ func (o *Outlet) Run(ctx context.Context) {
 	defer o.sink.close()
 	wait := o.shortest
 	for ctx.Err() == nil {
+		began := time.Now()
 		err := o.hold(ctx)
-		if ctx.Err() != nil {
-			break
+		if err == nil || ctx.Err() != nil {
+			continue
 		}
-		if err != nil && !o.failing {
+		if time.Since(began) > o.longest { // it worked for a while: this is another trouble
+			wait = o.shortest
+		}
+		if !o.failing {
 			o.logger.Error("audit events cannot be delivered; trying again", "err", err)
 			o.failing = true
 		}
@@ -115,7 +119,8 @@ func (o *Outlet) Run(ctx context.Context) {
 	o.log.LeaveOutlet(leave, o.name, o.holder)
 }
 
-// hold works the outlet while it is ours. Its error is the database's.
+// hold works the outlet while it is ours, and pauses when it is somebody else's.
+// Its error is the database's.
 func (o *Outlet) hold(ctx context.Context) error {
 	next, mine, err := o.log.TakeOutlet(ctx, o.name, o.holder, o.lease)
 	for err == nil && mine && ctx.Err() == nil {

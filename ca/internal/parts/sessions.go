@@ -155,7 +155,7 @@ func (p *parts) end(c *call, in wire.EndRequest) (door.Nothing, error) {
 		return door.Nothing{}, p.suspect(c, name, err)
 	}
 	now := p.Now().Unix()
-	if err := p.Store.EndRecorded(c.Context(), name, in, sealed, now); err != nil {
+	if err := p.Store.EndSession(c.Context(), name, in, sealed, now); err != nil {
 		if fault.ReasonOf(err) == fault.SealRefused {
 			err = p.suspect(c, name, err)
 		}

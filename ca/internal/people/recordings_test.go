@@ -222,7 +222,7 @@ func TestNoRecordingIsToldApart(t *testing.T) {
 	if _, err := a.download(a.ann, damaged); fault.ReasonOf(err) != fault.RecordingDamaged {
 		t.Errorf("one that is damaged: %v", err)
 	}
-	if err := a.Store.EndRecorded(t.Context(), lost, wire.EndRequest{End: "recorder_failed", Lost: true}, nil, time.Now().Unix()); err != nil {
+	if err := a.Store.EndSession(t.Context(), lost, wire.EndRequest{End: "recorder_failed", Lost: true}, nil, time.Now().Unix()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.download(a.ann, lost); fault.ReasonOf(err) != fault.NotFound || !strings.Contains(err.Error(), "is lost") {
